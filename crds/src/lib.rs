@@ -1,0 +1,18 @@
+//! The words of Tenure: its custom resource kinds, their fields, the CEL rules the API server
+//! checks them with, and the label and annotation keys that every other crate speaks.
+//!
+//! This crate holds no client and makes no request. [`all_crds`] is the one list from which the
+//! chart's CustomResourceDefinitions and the API reference are generated.
+
+pub mod approval;
+pub mod customer_tenant;
+pub mod keys;
+pub mod schema;
+pub mod status;
+pub mod tenancy_policy;
+pub mod words;
+
+pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
+pub use customer_tenant::{CustomerTenant, CustomerTenantSpec, CustomerTenantStatus};
+pub use schema::all_crds;
+pub use tenancy_policy::{TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus};
