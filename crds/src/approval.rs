@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::Evidence;
+use crate::words::{DIGEST, DNS_LABEL, Evidence, INSTANT, TENANT_ID};
 
 /// What is decided.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -89,15 +89,29 @@ pub enum Decision {
     printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
     printcolumn(name = "Subject", type_ = "string", json_path = ".spec.subject.name"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
-    printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type=='Valid')].status"),
-    printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver.username"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Valid",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Valid')].status"
+    ),
+    printcolumn(
+        name = "Approver",
+        type_ = "string",
+        json_path = ".spec.approver.username"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[kube(validation = Rule::new("!has(oldSelf.spec) || (has(self.spec) && self.spec == oldSelf.spec)").message("an Approval is immutable: delete nothing, write a new one"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.subject.kind == 'TenancyPolicy' ? !has(self.tenantRef) : has(self.tenantRef)").message("tenantRef is required, except for a TenancyPolicy, where it must be absent"))]
-#[x_kube(validation = Rule::new("self.subject.kind != 'TenancyPolicy' || self.action == 'Loosen'").message("the only action on a TenancyPolicy is Loosen"))]
-#[x_kube(validation = Rule::new("self.subject.kind != 'CustomerTenant' || self.subject.name == self.tenantRef.name").message("for a CustomerTenant subject.name and tenantRef.name must be the same"))]
+#[x_kube(validation = Rule::new("self.subject.kind != 'TenancyPolicy' || self.subject.name == 'default'").message("there is one TenancyPolicy, named default"))]
+#[x_kube(validation = Rule::new("self.subject.kind == 'TenancyPolicy' ? !has(self.subject.tenantID) : (self.subject.kind != 'CustomerTenant' || has(self.subject.tenantID))").message("subject.tenantID is required for a CustomerTenant (a name may come back, an identity may not) and absent for a TenancyPolicy"))]
+#[x_kube(validation = Rule::new("(self.action == 'Loosen') == (self.subject.kind == 'TenancyPolicy') && (self.action != 'Activate' || self.subject.kind == 'AccessGrant') && (self.action != 'ReleaseHold' || self.subject.kind == 'LegalHold') && (self.action != 'Retention' || self.subject.kind == 'DataRetention') && (!(self.action in ['Terminate', 'Withdraw', 'Adopt', 'Amend']) || self.subject.kind == 'CustomerTenant')").message("action and subject.kind do not go together: Loosen is for a TenancyPolicy, Activate for an AccessGrant, ReleaseHold for a LegalHold, Retention for a DataRetention, Terminate, Withdraw, Adopt and Amend for a CustomerTenant"))]
+#[x_kube(validation = Rule::new("self.subject.kind != 'CustomerTenant' || !has(self.tenantRef) || self.subject.name == self.tenantRef.name").message("for a CustomerTenant subject.name and tenantRef.name must be the same"))]
 pub struct ApprovalSpec {
     /// What is decided.
     pub action: Action,
@@ -116,7 +130,7 @@ pub struct ApprovalSpec {
     pub on_behalf_of: Option<OnBehalfOf>,
     /// RFC 3339 instant after which the decision no longer counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "date-time"), length(max = 64))]
+    #[schemars(extend("format" = "date-time"), length(max = 40), regex(pattern = INSTANT))]
     pub not_after: Option<String>,
     /// Who decided; stamped by admission from the caller, whatever was written here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +141,7 @@ pub struct ApprovalSpec {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct TenantRef {
     /// The CustomerTenant's name.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = DNS_LABEL))]
     pub name: String,
 }
 
@@ -136,17 +150,17 @@ pub struct TenantRef {
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// Kind of the object, e.g. `CustomerTenant`.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Z][A-Za-z]*$"))]
     pub kind: String,
     /// Name of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The tenant's UUID, where the subject has one: a name may come back, an identity may not.
     #[serde(default, rename = "tenantID", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 36))]
+    #[schemars(length(max = 36), regex(pattern = TENANT_ID))]
     pub tenant_id: Option<String>,
     /// Digest as shown in the subject's `status.pendingApprovals`.
-    #[schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
+    #[schemars(length(max = 71), regex(pattern = DIGEST))]
     pub digest: String,
     /// Version of the field list the digest is computed over.
     #[schemars(range(min = 1))]
@@ -177,7 +191,7 @@ pub struct Approver {
     pub username: String,
     /// Groups at the time of the decision.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 1024), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub groups: Vec<String>,
 }
 
@@ -190,9 +204,10 @@ pub struct ApprovalStatus {
     pub observed_generation: Option<i64>,
     /// `Valid` (the decision counts, or why not), `Ready` (the standing is settled).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// RFC 3339 instant at which the decision was first acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     pub used_at: Option<String>,
 }

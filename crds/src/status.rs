@@ -22,8 +22,14 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict.
-    pub const ALL: [Self; 6] =
-        [Self::Compliant, Self::Drifted, Self::Expired, Self::Unknown, Self::NotCovered, Self::NotApplicable];
+    pub const ALL: [Self; 6] = [
+        Self::Compliant,
+        Self::Drifted,
+        Self::Expired,
+        Self::Unknown,
+        Self::NotCovered,
+        Self::NotApplicable,
+    ];
 
     /// The word as it stands in status, metrics and events.
     pub fn as_str(self) -> &'static str {
@@ -69,15 +75,19 @@ pub enum Party {
 #[serde(rename_all = "camelCase")]
 pub struct ControlStatus {
     /// Control id of the catalogue, e.g. `dsa-2.6-logical-separation`.
+    #[schemars(length(min = 1, max = 63))]
     pub id: String,
     /// The verdict.
     pub verdict: Verdict,
     /// CamelCase reason from a bounded set.
+    #[schemars(length(min = 1, max = 128))]
     pub reason: String,
     /// What was seen, where the reason alone does not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub message: Option<String>,
     /// RFC 3339 instant since when the verdict is the same.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
     pub since: String,
     /// Who answers for it, where it is not the service provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
