@@ -1,0 +1,334 @@
+//! What the operator observed about one tenant and the platform under it: plain data, no client.
+//!
+//! The operator fills it once per evaluation pass. **`None` means "not observed"** and leads to
+//! Unknown, never to Compliant; an empty list means "observed, and there are none". Lists of
+//! objects are written as `Kind/namespace/name: what`, in a stable order, because they reach
+//! status and events as they stand.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use tenure_crds::customer_tenant::{ContactRole, ControlOverride, CustomerTenantSpec, Profile};
+use tenure_crds::tenancy_policy::{Hosting, TenancyPolicySpec};
+use tenure_crds::words::{Classification, Enforcement};
+
+/// Everything one tenant's controls are judged by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Facts {
+    /// When the oldest observation below was made. Filled by the evaluation pass when it starts.
+    pub evaluated_at: Option<Timestamp>,
+    /// When the last pass over every control of this tenant ended; from the freshness Lease or memory.
+    pub last_full_pass: Option<Timestamp>,
+    /// The accepted CustomerTenant: [`TenantFacts::from_spec`].
+    pub tenant: Option<TenantFacts>,
+    /// The accepted TenancyPolicy (defaults where there is none): [`PlatformFacts::from_spec`].
+    pub platform: Option<PlatformFacts>,
+    /// The tenant's namespaces, listed and parked, compared with the rendering. Filled by the
+    /// tenant reconciler; a declared namespace that does not exist is listed with its difference.
+    pub namespaces: Option<Vec<NamespaceFacts>>,
+    /// Effective reachability over all policies, namespaces and pods. Filled from `isolation`.
+    pub reachability: Option<ReachabilityFacts>,
+    /// The cluster's probe pair: one allowed flow, one denied. Filled by whoever ran it.
+    pub probe: Option<ProbeResult>,
+    /// The admission policies, compared and proven. Filled from `guards`.
+    pub guards: Option<Vec<GuardFacts>>,
+    /// Who is bound to what in the tenant's namespaces, and cluster-wide. Filled by the assessment.
+    pub role_bindings: Option<RoleBindingFacts>,
+    /// Services, ingresses, gateways and routes of the tenant's namespaces. Filled by the assessment.
+    pub exposure: Option<ExposureFacts>,
+    /// Claims and volumes of the tenant's namespaces. Filled by the assessment.
+    pub storage: Option<StorageFacts>,
+    /// Approvals that concern the tenant. Filled from `approvals`.
+    pub approvals: Option<ApprovalFacts>,
+    /// Accepted settings compared with those accepted before. Filled by the acceptance of specs.
+    pub loosenings: Option<LooseningFacts>,
+    /// Versions in use and until when they are supported. Filled by the assessment.
+    pub versions: Option<VersionFacts>,
+}
+
+/// What the CustomerTenant declares.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TenantFacts {
+    /// Name of the CustomerTenant.
+    pub name: String,
+    /// The customer's UUID.
+    pub tenant_id: String,
+    /// How sensitive the data is.
+    pub classification: Classification,
+    /// Whether controls bite.
+    pub enforcement: Enforcement,
+    /// Somebody at the provider answers for the tenant.
+    pub has_owner: bool,
+    /// Roles for which the customer named a contact.
+    pub contacts: Vec<ContactRole>,
+    /// The agreements.
+    pub agreements: Vec<AgreementFacts>,
+    /// Responsibilities and inapplicabilities declared per control.
+    pub controls: Vec<ControlOverride>,
+    /// Subcontractors named with the customer's consent, which the schema requires.
+    pub subcontractors: Vec<String>,
+    /// A declared suspension.
+    pub suspension: Option<SuspensionFacts>,
+    /// The end of the agreement is declared, wholly or in part.
+    pub has_termination: bool,
+}
+
+/// One agreement as declared. Dates are kept as written: one that cannot be read proves nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AgreementFacts {
+    /// Name of the entry.
+    pub name: String,
+    /// Which text it follows.
+    pub profile: Profile,
+    /// ISO 8601 date of signature.
+    pub signed_on: String,
+    /// ISO 8601 date of expiry.
+    pub expires_on: Option<String>,
+    /// `sha256:` digest of the signed document.
+    pub document_digest: Option<String>,
+    /// Amendments by name and ISO 8601 date of signature.
+    pub amendments: Vec<DocumentFacts>,
+    /// The customer's written instructions.
+    pub instructions: Vec<DocumentFacts>,
+}
+
+/// One document as declared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DocumentFacts {
+    /// Name of the document.
+    pub name: String,
+    /// ISO 8601 date of signature or receipt.
+    pub signed_on: String,
+    /// Its digest is on record.
+    pub has_digest: bool,
+}
+
+/// A declared suspension (DSA 7).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SuspensionFacts {
+    /// RFC 3339 instant since when.
+    pub since: String,
+    /// The written notice.
+    pub notice_reference: String,
+}
+
+/// What the accepted TenancyPolicy declares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PlatformFacts {
+    /// Which conditional clauses apply; an absent answer leaves their controls Unknown.
+    pub hosting: Hosting,
+    /// The provider's security contact is named.
+    pub has_security_contact: bool,
+    /// The identity provider's second-factor mark is configured.
+    pub second_factor_configured: bool,
+    /// Edge namespaces.
+    pub edges: Vec<String>,
+    /// The supplier paragraph applies, because the main contract does not already cover it.
+    pub supplier_paragraph_applies: bool,
+    /// Key services tenants may name.
+    pub key_services: Vec<String>,
+    /// Log sinks tenants may name.
+    pub log_sinks: Vec<String>,
+}
+
+/// One namespace of the tenant as it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamespaceFacts {
+    /// Full name.
+    pub name: String,
+    /// Its policies stand and pods may start.
+    pub ready: bool,
+    /// It left the tenant's list and is only kept isolated.
+    pub parked: bool,
+    /// What differs now from the rendering; repaired differences are history, not facts.
+    pub differs: Vec<DriftItem>,
+}
+
+/// One difference between an object and its rendering.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftItem {
+    /// Kind of the object, e.g. `NetworkPolicy`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What differs, without values that could be secret.
+    pub what: String,
+}
+
+/// Which boundary a flow crosses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Direction {
+    /// From another tenant into this one, or from this one into another.
+    BetweenTenants,
+    /// From outside every tenant into this one.
+    Inward,
+    /// From this tenant to outside every tenant.
+    Outward,
+}
+
+/// A flow that is possible and that nobody declared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UndeclaredFlow {
+    /// Which boundary it crosses.
+    pub direction: Direction,
+    /// From whom to whom, on which ports, and by which policy.
+    pub what: String,
+}
+
+/// Who can reach whom, computed from the objects. It says nothing about packets: see [`ProbeResult`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ReachabilityFacts {
+    /// Flows nobody declared, this tenant at one end.
+    pub undeclared: Vec<UndeclaredFlow>,
+    /// Pods of the tenant's namespaces in the node's network that nobody declared.
+    pub undeclared_host_network_pods: Vec<String>,
+    /// Declared pods in the node's network, the platform's included: a residual, shown.
+    pub host_network_pods: Vec<String>,
+}
+
+/// What a probe pair showed about the cluster's network plugin.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeResult {
+    /// When it ran.
+    pub at: Timestamp,
+    /// The flow that a policy allows went through; otherwise the probe shows nothing.
+    pub allowed_passed: bool,
+    /// The flow that a policy denies was stopped.
+    pub denied_stopped: bool,
+}
+
+/// One admission policy as it is in the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GuardFacts {
+    /// Name without the `tenure-` prefix, e.g. `networkpolicies`; see [`crate::guards`].
+    pub name: String,
+    /// Policy and bindings equal the built-in text.
+    pub text_matches: bool,
+    /// When a request that must be denied was last denied by it.
+    pub proven_at: Option<Timestamp>,
+    /// User names it lets through because TenancyPolicy trusts them.
+    pub trusted: Vec<String>,
+}
+
+/// Who is bound to what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RoleBindingFacts {
+    /// RoleBindings in the tenant's namespaces that are neither rendered for the tenant nor bind
+    /// only ServiceAccounts of the same tenant.
+    pub foreign: Vec<String>,
+    /// Roles named by any RoleBinding in the tenant's namespaces that hold a wildcard, `escalate`,
+    /// `bind`, `impersonate`, CSR approval or `nodes/proxy`, each with the rule.
+    pub forbidden_rules: Vec<String>,
+    /// ClusterRoleBindings that reach into the tenant's namespaces, those of the cluster's own
+    /// `system:` components and of this operator left out.
+    pub standing_cluster_wide: Vec<String>,
+}
+
+/// Paths from outside into the tenant's namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ExposureFacts {
+    /// Ingresses, listeners and routes without TLS.
+    pub plain: Vec<String>,
+    /// Services of type NodePort or LoadBalancer, or with externalIPs.
+    pub direct: Vec<String>,
+    /// Objects of a class that is undeclared, or not said to be behind a web application firewall.
+    pub unprotected: Vec<String>,
+}
+
+/// Claims and volumes of the tenant's namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StorageFacts {
+    /// Claims whose storage class is not one of the classification's.
+    pub outside_baseline: Vec<String>,
+}
+
+/// Approvals that concern the tenant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ApprovalFacts {
+    /// Approvals that do not count, each with why: shown, and no drift, because nothing followed.
+    pub void: Vec<String>,
+}
+
+/// Accepted settings compared with those accepted before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LooseningFacts {
+    /// Loosenings that wait, so the stricter setting is in force.
+    pub pending: Vec<String>,
+    /// Loosenings that are in force without an amendment.
+    pub without_amendment: Vec<String>,
+}
+
+/// Versions in use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VersionFacts {
+    /// The API server's version, e.g. `1.37.2`.
+    pub cluster: String,
+    /// Last day of support of that minor version, where the operator's table knows it.
+    pub cluster_supported_until: Option<Date>,
+    /// The operator's version.
+    pub operator: String,
+    /// Last day of support of the operator's release, as built in.
+    pub operator_supported_until: Option<Date>,
+}
+
+impl TenantFacts {
+    /// What a CustomerTenant's accepted spec declares.
+    pub fn from_spec(name: &str, spec: &CustomerTenantSpec) -> Self {
+        Self {
+            name: name.to_owned(),
+            tenant_id: spec.tenant_id.clone(),
+            classification: spec.classification,
+            enforcement: spec.enforcement.unwrap_or_default(),
+            has_owner: spec.owner.is_some(),
+            contacts: spec.customer.contacts.iter().map(|contact| contact.role).collect(),
+            agreements: spec.agreements.iter().map(agreement).collect(),
+            controls: spec.controls.clone(),
+            subcontractors: spec.subcontractors.iter().map(|it| it.name.clone()).collect(),
+            suspension: spec.force_majeure.as_ref().map(|it| SuspensionFacts {
+                since: it.since.clone(),
+                notice_reference: it.notice_reference.clone(),
+            }),
+            has_termination: spec.termination.is_some(),
+        }
+    }
+}
+
+fn agreement(agreement: &tenure_crds::customer_tenant::Agreement) -> AgreementFacts {
+    AgreementFacts {
+        name: agreement.name.clone(),
+        profile: agreement.profile,
+        signed_on: agreement.signed_on.clone(),
+        expires_on: agreement.expires_on.clone(),
+        document_digest: agreement.document_digest.clone(),
+        amendments: agreement.amendments.iter().map(document).collect(),
+        instructions: agreement.customer_instructions.iter().map(document).collect(),
+    }
+}
+
+fn document(document: &tenure_crds::customer_tenant::SignedDocument) -> DocumentFacts {
+    DocumentFacts {
+        name: document.name.clone(),
+        signed_on: document.signed_on.clone(),
+        has_digest: document.digest.is_some(),
+    }
+}
+
+impl PlatformFacts {
+    /// What the accepted TenancyPolicy declares; pass the default spec where there is none.
+    ///
+    /// The supplier paragraph applies unless the policy says that it is already covered.
+    pub fn from_spec(spec: &TenancyPolicySpec) -> Self {
+        Self {
+            hosting: spec.hosting.clone().unwrap_or_default(),
+            has_security_contact: spec.security_contact.is_some(),
+            second_factor_configured: spec.identity_provider.is_some(),
+            edges: spec.edges.iter().map(|edge| edge.namespace.clone()).collect(),
+            supplier_paragraph_applies: !spec
+                .supplier_paragraph
+                .as_ref()
+                .is_some_and(|it| it.covered_by_main_contract),
+            key_services: spec.key_services.iter().map(|it| it.name.clone()).collect(),
+            log_sinks: spec.log_sinks.iter().map(|it| it.name.clone()).collect(),
+        }
+    }
+}

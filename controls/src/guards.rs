@@ -1,0 +1,64 @@
+//! Which admission policies a control's verdict leans on.
+//!
+//! A control that only admission makes so is worth what its guards are worth: one that is not
+//! proven alive, or whose text is not the built-in one, leaves the control Unknown.
+
+/// Every guard the chart ships, by name without the `tenure-` prefix.
+pub const GUARDS: [&str; 18] = [
+    "approvals",
+    "crds",
+    "customertenants",
+    "exposure",
+    "managed-objects",
+    "namespaces",
+    "networkpolicies",
+    "ownership",
+    "own-pods",
+    "pods",
+    "rolebindings",
+    "services",
+    "sessions",
+    "stamp-changed-by",
+    "status",
+    "storage",
+    "tenancypolicies",
+    "tokens",
+];
+
+/// Controls and the guards they lean on. A control that is not listed leans on none.
+pub const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("dsa-1-purpose-limitation", &["rolebindings", "tokens"]),
+    ("dsa-2.0-need-to-know", &["rolebindings", "tokens"]),
+    ("dsa-2.3-classification", &["managed-objects", "namespaces", "ownership", "pods", "storage"]),
+    ("dsa-2.4-role-based-access", &["managed-objects", "ownership", "rolebindings", "tokens"]),
+    ("dsa-2.4-separation-of-duties", &["approvals", "stamp-changed-by"]),
+    ("dsa-2.4-mfa", &["sessions"]),
+    (
+        "dsa-2.6-logical-separation",
+        &["managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+    ),
+    ("dsa-2.6-encryption-in-transit-edge", &["exposure", "namespaces", "services"]),
+    ("dsa-2.6-encryption-at-rest", &["namespaces", "storage"]),
+    // The verdicts stand in status and are made by the operator's own pods.
+    ("dsa-2.6-regular-assessment", &["own-pods", "status"]),
+    (
+        "dsa-2.8-network-segmentation",
+        &["managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+    ),
+    ("dsa-2.8-web-application-firewall", &["exposure", "namespaces", "services"]),
+    (
+        "dsa-2.8-dmz",
+        &["exposure", "managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+    ),
+    (
+        "dsa-4-amendments",
+        &["approvals", "crds", "customertenants", "stamp-changed-by", "status", "tenancypolicies"],
+    ),
+    ("sec-5-appropriate-measures", &["managed-objects", "namespaces", "ownership", "pods", "storage"]),
+    ("sec-6-remote-maintenance", &["sessions"]),
+];
+
+/// The guards a control leans on.
+pub fn guards_of(control: &str) -> &'static [&'static str] {
+    DEPENDENCIES.iter().find(|(id, _)| *id == control).map_or(&[], |(_, guards)| guards)
+}
