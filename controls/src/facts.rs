@@ -280,10 +280,19 @@ impl TenantFacts {
             classification: spec.classification,
             enforcement: spec.enforcement.unwrap_or_default(),
             has_owner: spec.owner.is_some(),
-            contacts: spec.customer.contacts.iter().map(|contact| contact.role).collect(),
+            contacts: spec
+                .customer
+                .contacts
+                .iter()
+                .map(|contact| contact.role)
+                .collect(),
             agreements: spec.agreements.iter().map(agreement).collect(),
             controls: spec.controls.clone(),
-            subcontractors: spec.subcontractors.iter().map(|it| it.name.clone()).collect(),
+            subcontractors: spec
+                .subcontractors
+                .iter()
+                .map(|it| it.name.clone())
+                .collect(),
             suspension: spec.force_majeure.as_ref().map(|it| SuspensionFacts {
                 since: it.since.clone(),
                 notice_reference: it.notice_reference.clone(),
@@ -301,7 +310,11 @@ fn agreement(agreement: &tenure_crds::customer_tenant::Agreement) -> AgreementFa
         expires_on: agreement.expires_on.clone(),
         document_digest: agreement.document_digest.clone(),
         amendments: agreement.amendments.iter().map(document).collect(),
-        instructions: agreement.customer_instructions.iter().map(document).collect(),
+        instructions: agreement
+            .customer_instructions
+            .iter()
+            .map(document)
+            .collect(),
     }
 }
 
@@ -322,7 +335,11 @@ impl PlatformFacts {
             hosting: spec.hosting.clone().unwrap_or_default(),
             has_security_contact: spec.security_contact.is_some(),
             second_factor_configured: spec.identity_provider.is_some(),
-            edges: spec.edges.iter().map(|edge| edge.namespace.clone()).collect(),
+            edges: spec
+                .edges
+                .iter()
+                .map(|edge| edge.namespace.clone())
+                .collect(),
             supplier_paragraph_applies: !spec
                 .supplier_paragraph
                 .as_ref()
@@ -330,5 +347,128 @@ impl PlatformFacts {
             key_services: spec.key_services.iter().map(|it| it.name.clone()).collect(),
             log_sinks: spec.log_sinks.iter().map(|it| it.name.clone()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use serde_json::json;
+
+    use super::{PlatformFacts, TenantFacts};
+    use tenure_crds::customer_tenant::{ContactRole, Profile};
+    use tenure_crds::tenancy_policy::TenancyPolicySpec;
+    use tenure_crds::words::{Classification, Enforcement};
+
+    fn minimal() -> serde_json::Value {
+        json!({
+            "tenantID": "6f1f1c9e-6a3e-4a0c-9c1b-5b0a7f6f2d11",
+            "customer": {"name": "Acme"},
+            "classification": "Restricted",
+            "agreements": [{"name": "main", "profile": "dsa", "signedOn": "2026-01-15"}],
+            "namespaces": [{"name": "prod"}],
+        })
+    }
+
+    #[test]
+    fn minimal_tenant_is_enforced_and_declares_nothing_more() {
+        let facts = TenantFacts::from_spec("acme", &serde_json::from_value(minimal()).unwrap());
+        assert_eq!(facts.name, "acme");
+        assert_eq!(facts.classification, Classification::Restricted);
+        assert_eq!(facts.enforcement, Enforcement::Enforce);
+        assert!(!facts.has_owner && facts.contacts.is_empty() && !facts.has_termination);
+        assert!(
+            facts.suspension.is_none()
+                && facts.controls.is_empty()
+                && facts.subcontractors.is_empty()
+        );
+        assert_eq!(facts.agreements.len(), 1);
+        assert_eq!(facts.agreements[0].document_digest, None);
+    }
+
+    #[test]
+    fn full_tenant_keeps_everything_a_control_asks_for() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let mut spec = minimal();
+        let more = json!({
+            "owner": {"name": "Platform"},
+            "enforcement": "Observe",
+            "customer": {"name": "Acme", "contacts": [{"role": "Security", "name": "SOC"}]},
+            "agreements": [{
+                "name": "paragraph", "profile": "supplier-paragraph", "signedOn": "2026-01-15",
+                "expiresOn": "2027-01-14", "documentDigest": digest,
+                "amendments": [{"name": "one", "signedOn": "2026-02-01", "digest": digest}],
+                "customerInstructions": [{"name": "policy", "signedOn": "2026-02-02"}],
+            }],
+            "subcontractors": [{"name": "host", "consent": {"uri": "dms:1", "digest": digest}}],
+            "controls": [{"id": "dsa-2.4-mfa", "responsible": "Customer", "reference": "SoW 1"}],
+            "forceMajeure": {"since": "2026-03-01T00:00:00Z", "noticeReference": "letter"},
+            "termination": {
+                "noticeReceivedAt": "2026-04-01T00:00:00Z", "noticeReference": "letter", "effectiveOn": "2026-05-01",
+            },
+        });
+        spec.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let facts = TenantFacts::from_spec("acme", &serde_json::from_value(spec).unwrap());
+        assert!(facts.has_owner && facts.has_termination);
+        assert_eq!(facts.enforcement, Enforcement::Observe);
+        assert_eq!(facts.contacts, [ContactRole::Security]);
+        assert_eq!(facts.subcontractors, ["host"]);
+        assert_eq!(facts.controls[0].id, "dsa-2.4-mfa");
+        assert_eq!(facts.suspension.unwrap().notice_reference, "letter");
+        let agreement = &facts.agreements[0];
+        assert_eq!(agreement.profile, Profile::SupplierParagraph);
+        assert_eq!(agreement.expires_on.as_deref(), Some("2027-01-14"));
+        assert_eq!(agreement.document_digest.as_deref(), Some(digest.as_str()));
+        assert!(agreement.amendments[0].has_digest && agreement.amendments[0].name == "one");
+        assert!(
+            !agreement.instructions[0].has_digest
+                && agreement.instructions[0].signed_on == "2026-02-02"
+        );
+    }
+
+    #[test]
+    fn empty_policy_answers_nothing_and_lets_the_paragraph_apply() {
+        let facts = PlatformFacts::from_spec(&TenancyPolicySpec::default());
+        let strict = PlatformFacts {
+            supplier_paragraph_applies: true,
+            ..PlatformFacts::default()
+        };
+        assert_eq!(facts, strict);
+    }
+
+    #[test]
+    fn full_policy_keeps_everything_a_control_asks_for() {
+        let spec: TenancyPolicySpec = serde_json::from_value(json!({
+            "hosting": {"ownDatacentre": false, "publicCloud": true},
+            "securityContact": {"name": "CISO"},
+            "identityProvider": {"mfaExtraKey": "idp/amr", "mfaExtraValues": ["otp"]},
+            "edges": [{"namespace": "edge"}],
+            "keyServices": [{"name": "bao", "kind": "Vault", "address": "https://bao.example"}],
+            "logSinks": [{"name": "siem", "address": "https://siem.example"}],
+            "supplierParagraph": {"coveredByMainContract": true},
+        }))
+        .unwrap();
+        let facts = PlatformFacts::from_spec(&spec);
+        assert_eq!(
+            (facts.hosting.own_datacentre, facts.hosting.public_cloud),
+            (Some(false), Some(true))
+        );
+        assert_eq!(
+            (facts.hosting.telework, facts.hosting.subcontractors),
+            (None, None)
+        );
+        assert!(facts.has_security_contact && facts.second_factor_configured);
+        assert!(!facts.supplier_paragraph_applies);
+        assert_eq!(
+            (facts.edges, facts.key_services, facts.log_sinks),
+            (
+                vec!["edge".to_owned()],
+                vec!["bao".to_owned()],
+                vec!["siem".to_owned()],
+            )
+        );
     }
 }

@@ -29,36 +29,98 @@ pub const GUARDS: [&str; 18] = [
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("dsa-1-purpose-limitation", &["rolebindings", "tokens"]),
     ("dsa-2.0-need-to-know", &["rolebindings", "tokens"]),
-    ("dsa-2.3-classification", &["managed-objects", "namespaces", "ownership", "pods", "storage"]),
-    ("dsa-2.4-role-based-access", &["managed-objects", "ownership", "rolebindings", "tokens"]),
-    ("dsa-2.4-separation-of-duties", &["approvals", "stamp-changed-by"]),
+    (
+        "dsa-2.3-classification",
+        &[
+            "managed-objects",
+            "namespaces",
+            "ownership",
+            "pods",
+            "storage",
+        ],
+    ),
+    (
+        "dsa-2.4-role-based-access",
+        &["managed-objects", "ownership", "rolebindings", "tokens"],
+    ),
+    (
+        "dsa-2.4-separation-of-duties",
+        &["approvals", "stamp-changed-by"],
+    ),
     ("dsa-2.4-mfa", &["sessions"]),
     (
         "dsa-2.6-logical-separation",
-        &["managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+        &[
+            "managed-objects",
+            "namespaces",
+            "networkpolicies",
+            "ownership",
+            "pods",
+            "services",
+        ],
     ),
-    ("dsa-2.6-encryption-in-transit-edge", &["exposure", "namespaces", "services"]),
+    (
+        "dsa-2.6-encryption-in-transit-edge",
+        &["exposure", "namespaces", "services"],
+    ),
     ("dsa-2.6-encryption-at-rest", &["namespaces", "storage"]),
     // The verdicts stand in status and are made by the operator's own pods.
     ("dsa-2.6-regular-assessment", &["own-pods", "status"]),
     (
         "dsa-2.8-network-segmentation",
-        &["managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+        &[
+            "managed-objects",
+            "namespaces",
+            "networkpolicies",
+            "ownership",
+            "pods",
+            "services",
+        ],
     ),
-    ("dsa-2.8-web-application-firewall", &["exposure", "namespaces", "services"]),
+    (
+        "dsa-2.8-web-application-firewall",
+        &["exposure", "namespaces", "services"],
+    ),
     (
         "dsa-2.8-dmz",
-        &["exposure", "managed-objects", "namespaces", "networkpolicies", "ownership", "pods", "services"],
+        &[
+            "exposure",
+            "managed-objects",
+            "namespaces",
+            "networkpolicies",
+            "ownership",
+            "pods",
+            "services",
+        ],
     ),
     (
         "dsa-4-amendments",
-        &["approvals", "crds", "customertenants", "stamp-changed-by", "status", "tenancypolicies"],
+        &[
+            "approvals",
+            "crds",
+            "customertenants",
+            "stamp-changed-by",
+            "status",
+            "tenancypolicies",
+        ],
     ),
-    ("sec-5-appropriate-measures", &["managed-objects", "namespaces", "ownership", "pods", "storage"]),
+    (
+        "sec-5-appropriate-measures",
+        &[
+            "managed-objects",
+            "namespaces",
+            "ownership",
+            "pods",
+            "storage",
+        ],
+    ),
     ("sec-6-remote-maintenance", &["sessions"]),
 ];
 
 /// The guards a control leans on.
 pub fn guards_of(control: &str) -> &'static [&'static str] {
-    DEPENDENCIES.iter().find(|(id, _)| *id == control).map_or(&[], |(_, guards)| guards)
+    DEPENDENCIES
+        .iter()
+        .find(|(id, _)| *id == control)
+        .map_or(&[], |(_, guards)| guards)
 }

@@ -231,12 +231,20 @@ impl Reason {
             Self::CoveredByMainContract => {
                 "TenancyPolicy says that the main contract, service level or processing agreement already covers the paragraph"
             }
-            Self::ConditionNotMet => "TenancyPolicy says that the condition of the clause does not hold here",
+            Self::ConditionNotMet => {
+                "TenancyPolicy says that the condition of the clause does not hold here"
+            }
             Self::AmendedOut => "a signed amendment takes the control out",
             Self::NothingToCheck => "nothing of this kind exists here",
-            Self::NotObserved => "a fact the verdict needs was not observed; look at the operator's log for the failing source",
-            Self::Stale => "the facts are too old; look whether the operator runs and reaches the API server",
-            Self::HostingUndeclared => "say in TenancyPolicy spec.hosting whether the clause's condition holds",
+            Self::NotObserved => {
+                "a fact the verdict needs was not observed; look at the operator's log for the failing source"
+            }
+            Self::Stale => {
+                "the facts are too old; look whether the operator runs and reaches the API server"
+            }
+            Self::HostingUndeclared => {
+                "say in TenancyPolicy spec.hosting whether the clause's condition holds"
+            }
             Self::EnforcerNotProven => {
                 "policies are in place, and no recent probe proved that the network plugin enforces them"
             }
@@ -246,23 +254,33 @@ impl Reason {
             Self::IdentityOnly => {
                 "requester and approver are compared by user name; persons behind the names are not on record"
             }
-            Self::AgreementNotInForce => "no agreement of this profile carries a date of signature that has come",
-            Self::ObserveOnly => "the tenant is only observed; set enforcement to Enforce once the report is clean",
+            Self::AgreementNotInForce => {
+                "no agreement of this profile carries a date of signature that has come"
+            }
+            Self::ObserveOnly => {
+                "the tenant is only observed; set enforcement to Enforce once the report is clean"
+            }
             Self::NoAttestation => {
                 "only people can make this so, and attestations are not recorded here: keep the signed evidence at hand"
             }
             Self::NoStaffRegister => {
                 "staff, their training, signatures and status are not on record here, so no access depends on them"
             }
-            Self::NoAccessGrants => "access grants are not in use here: staff access has no recorded reason, ticket or end",
+            Self::NoAccessGrants => {
+                "access grants are not in use here: staff access has no recorded reason, ticket or end"
+            }
             Self::NoAccessReview => {
                 "access reviews are not held here: confirm every binding at least every three months yourself"
             }
             Self::SecondFactorNotConfigured => {
                 "name the identity provider's second-factor mark in TenancyPolicy spec.identityProvider"
             }
-            Self::NoAuditFeed => "no audit feed reaches the operator: keep the API server's audit log outside the cluster",
-            Self::NoLogSink => "no log sink is in use: the platform neither keeps, protects nor shows the tenant's logs",
+            Self::NoAuditFeed => {
+                "no audit feed reaches the operator: keep the API server's audit log outside the cluster"
+            }
+            Self::NoLogSink => {
+                "no log sink is in use: the platform neither keeps, protects nor shows the tenant's logs"
+            }
             Self::NoKeyService => "no key service is in use: the tenant has no key of its own",
             Self::NoMeshEvidence => {
                 "nothing shows that traffic between pods is encrypted: strict mutual TLS or an encrypting network plugin is needed"
@@ -271,16 +289,30 @@ impl Reason {
             Self::NoInventory => {
                 "copies of customer data (volumes, snapshots, backups, outside stores) are not in an inventory"
             }
-            Self::NoRetentionRules => "no retention rules run here: keep the agreed periods yourself",
-            Self::NoExitProcedure => "return, destruction and their certificate do not run here: plan the exit yourself",
-            Self::NoIncidentRegister => "incidents and findings are not registered here: triage, tell and report yourself",
-            Self::NoChangeNotices => "changes are not announced with their effect here: test and announce them yourself",
-            Self::NoEdgeDeclared => "name the namespaces through which outside traffic enters in TenancyPolicy spec.edges",
-            Self::StandingAccessUnreviewed => "standing cluster-wide access that no review confirmed",
+            Self::NoRetentionRules => {
+                "no retention rules run here: keep the agreed periods yourself"
+            }
+            Self::NoExitProcedure => {
+                "return, destruction and their certificate do not run here: plan the exit yourself"
+            }
+            Self::NoIncidentRegister => {
+                "incidents and findings are not registered here: triage, tell and report yourself"
+            }
+            Self::NoChangeNotices => {
+                "changes are not announced with their effect here: test and announce them yourself"
+            }
+            Self::NoEdgeDeclared => {
+                "name the namespaces through which outside traffic enters in TenancyPolicy spec.edges"
+            }
+            Self::StandingAccessUnreviewed => {
+                "standing cluster-wide access that no review confirmed"
+            }
             Self::NoInstructions => {
                 "no written customer instruction is on record under spec.agreements[].customerInstructions"
             }
-            Self::NoSubcontractorNamed => "name the subcontractors and the customer's consent in spec.subcontractors",
+            Self::NoSubcontractorNamed => {
+                "name the subcontractors and the customer's consent in spec.subcontractors"
+            }
             Self::RoleUnassigned => "a role is not assigned",
             Self::ObjectsDiffer => "objects differ from what they must be",
             Self::UndeclaredFlow => "flows that nobody declared are possible",
@@ -290,11 +322,19 @@ impl Reason {
             }
             Self::ForeignBinding => "bindings that the tenant did not declare",
             Self::ForbiddenRule => "roles in use hold rules that no tenant role may hold",
-            Self::StorageOutsideBaseline => "claims use a storage class outside the classification's",
-            Self::PlainExposure => "paths from outside that are plain or go past the declared classes",
-            Self::UnprotectedClass => "exposed through a class that is not said to be behind a web application firewall",
+            Self::StorageOutsideBaseline => {
+                "claims use a storage class outside the classification's"
+            }
+            Self::PlainExposure => {
+                "paths from outside that are plain or go past the declared classes"
+            }
+            Self::UnprotectedClass => {
+                "exposed through a class that is not said to be behind a web application firewall"
+            }
             Self::AmendmentMissing => "a loosening without a signed amendment of the agreement",
-            Self::NoticeMissing => "a suspension must name its written notice and start no later than now",
+            Self::NoticeMissing => {
+                "a suspension must name its written notice and start no later than now"
+            }
             Self::UnsupportedVersion => "versions that are no longer supported",
             Self::SuspensionOverdue => {
                 "suspended for more than sixty days: either party may now end the agreement, so decide"

@@ -28,7 +28,11 @@ pub fn render_reference() -> String {
     let mut page = String::from(HEAD);
     intervals(&mut page);
     section(&mut page, "Data Security Agreement", Profile::Dsa);
-    section(&mut page, "Supplier security paragraph", Profile::SupplierParagraph);
+    section(
+        &mut page,
+        "Supplier security paragraph",
+        Profile::SupplierParagraph,
+    );
     details(&mut page);
     norms(&mut page);
     reasons(&mut page);
@@ -48,19 +52,43 @@ fn intervals(page: &mut String) {
     line!(page);
     line!(page, "| What | Counts for |");
     line!(page, "| --- | --- |");
-    for mode in [Mode::Enforced, Mode::Detected, Mode::Workflow, Mode::Attested] {
-        line!(page, "| facts of a control with a part {} | {} minutes |", mode_word(mode), interval_of(mode).as_mins());
+    for mode in [
+        Mode::Enforced,
+        Mode::Detected,
+        Mode::Workflow,
+        Mode::Attested,
+    ] {
+        line!(
+            page,
+            "| facts of a control with a part {} | {} minutes |",
+            mode_word(mode),
+            interval_of(mode).as_mins()
+        );
     }
-    line!(page, "| the proof that an admission policy is alive | {} minutes |", GUARD_PROOF_MAX_AGE.as_mins());
-    line!(page, "| the proof that the network plugin enforces policies | {} minutes |", PROBE_MAX_AGE.as_mins());
+    line!(
+        page,
+        "| the proof that an admission policy is alive | {} minutes |",
+        GUARD_PROOF_MAX_AGE.as_mins()
+    );
+    line!(
+        page,
+        "| the proof that the network plugin enforces policies | {} minutes |",
+        PROBE_MAX_AGE.as_mins()
+    );
     line!(page);
 }
 
 fn section(page: &mut String, title: &str, profile: Profile) {
     line!(page, "## {title}");
     line!(page);
-    line!(page, "| Id | Clause | Nederlands | Français | English | Mode | Condition | Severity | Responsible |");
-    line!(page, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    line!(
+        page,
+        "| Id | Clause | Nederlands | Français | English | Mode | Condition | Severity | Responsible |"
+    );
+    line!(
+        page,
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    );
     for control in controls().filter(|it| it.profile == profile) {
         line!(
             page,
@@ -82,7 +110,10 @@ fn section(page: &mut String, title: &str, profile: Profile) {
 fn details(page: &mut String) {
     line!(page, "## What makes or sees it");
     line!(page);
-    line!(page, "| Id | What makes or sees it | Parts | Guards it leans on | Interval | Category | Runbook |");
+    line!(
+        page,
+        "| Id | What makes or sees it | Parts | Guards it leans on | Interval | Category | Runbook |"
+    );
     line!(page, "| --- | --- | --- | --- | --- | --- | --- |");
     for control in evaluated() {
         line!(
@@ -101,15 +132,21 @@ fn details(page: &mut String) {
 }
 
 fn parts(control: &Control) -> String {
-    let parts: Vec<String> =
-        control.parts.iter().map(|part| format!("{} ({})", part.name, mode_word(part.mode))).collect();
+    let parts: Vec<String> = control
+        .parts
+        .iter()
+        .map(|part| format!("{} ({})", part.name, mode_word(part.mode)))
+        .collect();
     parts.join(", ")
 }
 
 fn norms(page: &mut String) {
     line!(page, "## Norms");
     line!(page);
-    line!(page, "| Id | ISO/IEC 27001:2022 Annex A | CIS Controls v8.1 | NIST CSF 2.0 | CSA CCM v4 |");
+    line!(
+        page,
+        "| Id | ISO/IEC 27001:2022 Annex A | CIS Controls v8.1 | NIST CSF 2.0 | CSA CCM v4 |"
+    );
     line!(page, "| --- | --- | --- | --- | --- |");
     for control in evaluated() {
         let norms = &control.norms;
@@ -166,7 +203,10 @@ mod tests {
     fn committed_page_is_the_generated_one() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/controls.md");
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(committed == render_reference(), "docs/reference/controls.md is stale: run `cargo xtask generate`");
+        assert!(
+            committed == render_reference(),
+            "docs/reference/controls.md is stale: run `cargo xtask generate`"
+        );
     }
 
     #[test]

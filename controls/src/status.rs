@@ -44,7 +44,8 @@ impl fmt::Display for Summary {
 
 /// Counts findings: NotCovered and Unknown count against, NotApplicable does not count.
 pub fn summary(findings: &[Finding]) -> Summary {
-    let count = |wanted: fn(Verdict) -> bool| findings.iter().filter(|it| wanted(it.verdict)).count();
+    let count =
+        |wanted: fn(Verdict) -> bool| findings.iter().filter(|it| wanted(it.verdict)).count();
     Summary {
         compliant: count(|verdict| verdict == Verdict::Compliant),
         applicable: count(|verdict| verdict != Verdict::NotApplicable),
@@ -56,9 +57,15 @@ pub fn summary(findings: &[Finding]) -> Summary {
 /// `since` is kept while the verdict is the same. A message stands only where it says more than
 /// the reason, cut to [`MAX_MESSAGE_BYTES`]; where room runs out, the worst findings keep theirs,
 /// so that the whole stays within [`MAX_STATUS_BYTES`].
-pub fn to_status(findings: &[Finding], previous: &[ControlStatus], now: Timestamp) -> Vec<ControlStatus> {
-    let mut status: Vec<ControlStatus> =
-        findings.iter().map(|finding| entry(finding, previous, now)).collect();
+pub fn to_status(
+    findings: &[Finding],
+    previous: &[ControlStatus],
+    now: Timestamp,
+) -> Vec<ControlStatus> {
+    let mut status: Vec<ControlStatus> = findings
+        .iter()
+        .map(|finding| entry(finding, previous, now))
+        .collect();
     let mut room = MAX_STATUS_BYTES.saturating_sub(bytes(&status));
     for index in by_weight(findings) {
         let Some(finding) = findings.get(index).filter(|finding| says_more(finding)) else {
@@ -107,7 +114,11 @@ fn by_weight(findings: &[Finding]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..findings.len()).collect();
     order.sort_by_key(|index| {
         let finding = &findings[*index];
-        (rank(finding.verdict), std::cmp::Reverse(severity(finding)), *index)
+        (
+            rank(finding.verdict),
+            std::cmp::Reverse(severity(finding)),
+            *index,
+        )
     });
     order
 }

@@ -204,7 +204,10 @@ impl Category {
 
     /// Whether open drift here opens a triage (DSA 2.11).
     pub fn is_suspicion(self) -> bool {
-        matches!(self, Self::Isolation | Self::Keys | Self::Access | Self::Logs)
+        matches!(
+            self,
+            Self::Isolation | Self::Keys | Self::Access | Self::Logs
+        )
     }
 }
 
@@ -290,7 +293,11 @@ const fn part(name: &'static str, mode: Mode, check: Check) -> Part {
 }
 
 const fn missing(name: &'static str, mode: Mode, reason: Reason) -> Part {
-    Part { name, mode, check: Check::Missing(reason) }
+    Part {
+        name,
+        mode,
+        check: Check::Missing(reason),
+    }
 }
 
 const fn norms(
@@ -299,5 +306,10 @@ const fn norms(
     nist_csf: &'static [&'static str],
     csa_ccm: &'static [&'static str],
 ) -> Norms {
-    Norms { iso27001, cis, nist_csf, csa_ccm }
+    Norms {
+        iso27001,
+        cis,
+        nist_csf,
+        csa_ccm,
+    }
 }

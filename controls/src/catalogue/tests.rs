@@ -91,8 +91,8 @@ sec-3 Legal
 
 /// Every clause of the two agreements that has a number of its own.
 const DSA_CLAUSES: [&str; 25] = [
-    "1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "2.10", "2.11", "2.12", "2.13", "3",
-    "4", "5", "6", "7", "8", "9", "10", "11", "12",
+    "1", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "2.10", "2.11",
+    "2.12", "2.13", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12",
 ];
 const SEC_CLAUSES: [&str; 6] = ["1", "2", "3", "4", "5", "6"];
 
@@ -127,15 +127,33 @@ const CIS: [u8; 18] = [5, 7, 14, 12, 6, 8, 7, 12, 7, 7, 5, 8, 11, 9, 7, 14, 9, 5
 
 /// Controls per domain of CSA CCM v4; 197 in all.
 const CCM: &[(&str, u8)] = &[
-    ("A&A", 6), ("AIS", 7), ("BCR", 11), ("CCC", 9), ("CEK", 21), ("DCS", 15), ("DSP", 19), ("GRC", 8), ("HRS", 13),
-    ("IAM", 16), ("IPY", 4), ("IVS", 9), ("LOG", 13), ("SEF", 8), ("STA", 14), ("TVM", 10), ("UEM", 14),
+    ("A&A", 6),
+    ("AIS", 7),
+    ("BCR", 11),
+    ("CCC", 9),
+    ("CEK", 21),
+    ("DCS", 15),
+    ("DSP", 19),
+    ("GRC", 8),
+    ("HRS", 13),
+    ("IAM", 16),
+    ("IPY", 4),
+    ("IVS", 9),
+    ("LOG", 13),
+    ("SEF", 8),
+    ("STA", 14),
+    ("TVM", 10),
+    ("UEM", 14),
 ];
 
 /// Controls per theme of ISO/IEC 27001:2022 Annex A; 93 in all.
 const ISO: &[(u8, u8)] = &[(5, 37), (6, 8), (7, 14), (8, 34)];
 
 fn number(text: &str) -> u8 {
-    assert!(text == "0" || !text.starts_with('0') || text.len() == 2, "{text}");
+    assert!(
+        text == "0" || !text.starts_with('0') || text.len() == 2,
+        "{text}"
+    );
     text.parse().unwrap()
 }
 
@@ -144,14 +162,19 @@ fn is_iso(id: &str) -> bool {
         return false;
     };
     !control.starts_with('0')
-        && ISO.iter().any(|(known, last)| number(theme) == *known && (1..=*last).contains(&number(control)))
+        && ISO
+            .iter()
+            .any(|(known, last)| number(theme) == *known && (1..=*last).contains(&number(control)))
 }
 
 fn is_cis(id: &str) -> bool {
     let Some((control, safeguard)) = id.split_once('.') else {
         return false;
     };
-    let last = CIS.get(usize::from(number(control)).wrapping_sub(1)).copied().unwrap_or(0);
+    let last = CIS
+        .get(usize::from(number(control)).wrapping_sub(1))
+        .copied()
+        .unwrap_or(0);
     !safeguard.starts_with('0') && (1..=last).contains(&number(safeguard))
 }
 
@@ -160,7 +183,9 @@ fn is_csf(id: &str) -> bool {
         return false;
     };
     subcategory.len() == 2
-        && CSF.iter().any(|(known, numbers)| *known == category && numbers.contains(&number(subcategory)))
+        && CSF
+            .iter()
+            .any(|(known, numbers)| *known == category && numbers.contains(&number(subcategory)))
 }
 
 fn is_ccm(id: &str) -> bool {
@@ -168,23 +193,37 @@ fn is_ccm(id: &str) -> bool {
         return false;
     };
     control.len() == 2
-        && CCM.iter().any(|(known, last)| *known == domain && (1..=*last).contains(&number(control)))
+        && CCM
+            .iter()
+            .any(|(known, last)| *known == domain && (1..=*last).contains(&number(control)))
 }
 
 #[test]
 fn norm_tables_of_this_test_have_the_published_sizes() {
-    assert_eq!(ISO.iter().map(|(_, last)| u32::from(*last)).sum::<u32>(), 93);
+    assert_eq!(
+        ISO.iter().map(|(_, last)| u32::from(*last)).sum::<u32>(),
+        93
+    );
     assert_eq!(CIS.iter().map(|last| u32::from(*last)).sum::<u32>(), 153);
-    assert_eq!(CSF.iter().map(|(_, numbers)| numbers.len()).sum::<usize>(), 106);
-    assert_eq!(CCM.iter().map(|(_, last)| u32::from(*last)).sum::<u32>(), 197);
+    assert_eq!(
+        CSF.iter().map(|(_, numbers)| numbers.len()).sum::<usize>(),
+        106
+    );
+    assert_eq!(
+        CCM.iter().map(|(_, last)| u32::from(*last)).sum::<u32>(),
+        197
+    );
 }
 
 #[test]
 fn ids_and_modes_are_exactly_the_listed_ones() {
-    let listed: BTreeMap<&str, &str> =
-        LISTED.lines().filter_map(|line| line.trim().split_once(' ')).collect();
-    let ours: BTreeMap<&str, String> =
-        controls().map(|control| (control.id, format!("{:?}", control.mode))).collect();
+    let listed: BTreeMap<&str, &str> = LISTED
+        .lines()
+        .filter_map(|line| line.trim().split_once(' '))
+        .collect();
+    let ours: BTreeMap<&str, String> = controls()
+        .map(|control| (control.id, format!("{:?}", control.mode)))
+        .collect();
     let ours: BTreeMap<&str, &str> = ours.iter().map(|(id, mode)| (*id, mode.as_str())).collect();
     assert_eq!(ours, listed);
     assert_eq!(controls().count(), listed.len(), "an id stands twice");
@@ -195,14 +234,26 @@ fn ids_are_kebab_and_begin_with_profile_and_clause() {
     for control in controls() {
         let id = control.id;
         assert!(id.len() <= 63, "{id}");
-        assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.'), "{id}");
+        assert!(
+            id.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.'),
+            "{id}"
+        );
         assert!(!id.contains("--") && !id.ends_with('-'), "{id}");
         let prefix = match control.profile {
             Profile::Dsa => "dsa",
             Profile::SupplierParagraph => "sec",
         };
-        let clause = id.strip_prefix(&format!("{prefix}-")).unwrap().split('-').next().unwrap();
-        assert!(control.clauses.contains(&clause), "{id} does not serve clause {clause}");
+        let clause = id
+            .strip_prefix(&format!("{prefix}-"))
+            .unwrap()
+            .split('-')
+            .next()
+            .unwrap();
+        assert!(
+            control.clauses.contains(&clause),
+            "{id} does not serve clause {clause}"
+        );
     }
 }
 
@@ -232,9 +283,17 @@ fn titles_are_there_in_three_languages_and_differ() {
     for control in controls() {
         let title = &control.title;
         for text in [title.nl, title.fr, title.en] {
-            assert!(!text.trim().is_empty() && text == text.trim(), "{}", control.id);
+            assert!(
+                !text.trim().is_empty() && text == text.trim(),
+                "{}",
+                control.id
+            );
             assert!(!text.contains('|'), "{}: breaks the table", control.id);
-            assert!(seen.insert((control.profile == Profile::Dsa, text)), "{}: {text} stands twice", control.id);
+            assert!(
+                seen.insert((control.profile == Profile::Dsa, text)),
+                "{}: {text} stands twice",
+                control.id
+            );
         }
     }
 }
@@ -249,7 +308,12 @@ fn norm_references_exist() {
             (norms.nist_csf, is_csf),
             (norms.csa_ccm, is_ccm),
         ] {
-            assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{}: twice", control.id);
+            assert_eq!(
+                ids.iter().collect::<BTreeSet<_>>().len(),
+                ids.len(),
+                "{}: twice",
+                control.id
+            );
             for id in ids {
                 assert!(is_known(id), "{}: {id}", control.id);
             }
@@ -277,17 +341,38 @@ fn norm_check_refuses_what_does_not_exist() {
 fn what_is_evaluated_refers_to_norms_and_has_parts_and_a_page() {
     for control in controls() {
         let id = control.id;
-        assert!(!control.means.is_empty() && !control.means.contains('|'), "{id}");
+        assert!(
+            !control.means.is_empty() && !control.means.contains('|'),
+            "{id}"
+        );
         if control.mode == Mode::Legal {
-            assert!(control.parts.is_empty() && control.runbook().is_none(), "{id}");
+            assert!(
+                control.parts.is_empty() && control.runbook().is_none(),
+                "{id}"
+            );
             continue;
         }
-        assert!(!control.norms.iso27001.is_empty(), "{id} has no ISO reference");
-        assert!(!control.norms.nist_csf.is_empty() && !control.norms.csa_ccm.is_empty(), "{id}");
-        assert!(!control.parts.is_empty() && control.runbook().is_some(), "{id}");
-        assert!(control.parts.iter().any(|part| part.mode == control.mode), "{id}: no part of its own mode");
+        assert!(
+            !control.norms.iso27001.is_empty(),
+            "{id} has no ISO reference"
+        );
+        assert!(
+            !control.norms.nist_csf.is_empty() && !control.norms.csa_ccm.is_empty(),
+            "{id}"
+        );
+        assert!(
+            !control.parts.is_empty() && control.runbook().is_some(),
+            "{id}"
+        );
+        assert!(
+            control.parts.iter().any(|part| part.mode == control.mode),
+            "{id}: no part of its own mode"
+        );
         let names: BTreeSet<_> = control.parts.iter().map(|part| part.name).collect();
-        assert!(names.len() == control.parts.len() && !names.contains("guards"), "{id}: part names");
+        assert!(
+            names.len() == control.parts.len() && !names.contains("guards"),
+            "{id}: part names"
+        );
     }
 }
 
@@ -309,7 +394,10 @@ fn only_clauses_with_a_condition_in_the_text_are_conditional() {
 
 #[test]
 fn guards_in_the_table_exist_and_each_carries_a_control() {
-    let used: BTreeSet<&str> = DEPENDENCIES.iter().flat_map(|(_, guards)| guards.iter().copied()).collect();
+    let used: BTreeSet<&str> = DEPENDENCIES
+        .iter()
+        .flat_map(|(_, guards)| guards.iter().copied())
+        .collect();
     assert_eq!(used, BTreeSet::from(GUARDS));
     let ids: BTreeSet<&str> = DEPENDENCIES.iter().map(|(id, _)| *id).collect();
     assert_eq!(ids.len(), DEPENDENCIES.len(), "a control stands twice");
@@ -324,7 +412,10 @@ fn reasons_are_distinct_words_that_explain_themselves() {
     assert_eq!(words.len(), Reason::ALL.len());
     for reason in Reason::ALL {
         assert_eq!(reason.as_str(), format!("{reason:?}"));
-        assert!(!reason.explain().is_empty() && !reason.explain().contains('|'), "{reason:?}");
+        assert!(
+            !reason.explain().is_empty() && !reason.explain().contains('|'),
+            "{reason:?}"
+        );
     }
 }
 

@@ -4,7 +4,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tenure_crds::customer_tenant::Profile;
-use tenure_crds::status::Verdict::{Compliant, Drifted, Expired, NotApplicable, NotCovered, Unknown};
+use tenure_crds::status::Verdict::{
+    Compliant, Drifted, Expired, NotApplicable, NotCovered, Unknown,
+};
 
 use super::{Context, GUARD_PROOF_MAX_AGE, Outcome, PROBE_MAX_AGE, amendment_stands, is_recent};
 use crate::catalogue::Check;
@@ -19,7 +21,13 @@ const NOT_BOUNDARY: [&str; 3] = ["ResourceQuota", "LimitRange", "RoleBinding"];
 /// Kinds that are judged as the boundary, not as the classification's baseline.
 const NOT_BASELINE: [&str; 2] = ["NetworkPolicy", "ClusterNetworkPolicy"];
 /// Kinds that say nothing about who is bound to what.
-const NOT_BINDING: [&str; 5] = ["Namespace", "NetworkPolicy", "ClusterNetworkPolicy", "ResourceQuota", "LimitRange"];
+const NOT_BINDING: [&str; 5] = [
+    "Namespace",
+    "NetworkPolicy",
+    "ClusterNetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+];
 
 pub(super) fn run(check: Check, context: &Context<'_>) -> Outcome {
     match check {
@@ -66,7 +74,12 @@ pub(super) fn guards(names: &[&str], context: &Context<'_>) -> Outcome {
             }
             Some(guard) => match guard.proven_at {
                 Some(at) if is_recent(at, GUARD_PROOF_MAX_AGE, context.now) => {
-                    trusted.extend(guard.trusted.iter().map(|user| format!("tenure-{name}: {user}")));
+                    trusted.extend(
+                        guard
+                            .trusted
+                            .iter()
+                            .map(|user| format!("tenure-{name}: {user}")),
+                    );
                 }
                 Some(_) => unproven.push(format!("tenure-{name}: proven too long ago")),
                 None => unproven.push(format!("tenure-{name}: not proven alive")),
@@ -85,7 +98,12 @@ fn shown(objects: Vec<String>, what: &str) -> Outcome {
         return Outcome::compliant();
     }
     let message = format!("{what}: {}", super::listed(&objects));
-    Outcome { verdict: Compliant, reason: Reason::AsObserved, message, objects }
+    Outcome {
+        verdict: Compliant,
+        reason: Reason::AsObserved,
+        message,
+        objects,
+    }
 }
 
 fn drifted(reason: Reason, objects: &[String]) -> Option<Outcome> {
@@ -95,9 +113,18 @@ fn drifted(reason: Reason, objects: &[String]) -> Option<Outcome> {
 /// Declared, so it speaks of the declaration: that somebody is named, not that they act.
 fn roles_assigned(context: &Context<'_>) -> Outcome {
     let missing: Vec<String> = [
-        (context.tenant.has_owner, "an owner (CustomerTenant spec.owner)"),
-        (context.platform.has_security_contact, "the provider's security contact (TenancyPolicy spec.securityContact)"),
-        (!context.tenant.contacts.is_empty(), "the customer's contacts (CustomerTenant spec.customer.contacts)"),
+        (
+            context.tenant.has_owner,
+            "an owner (CustomerTenant spec.owner)",
+        ),
+        (
+            context.platform.has_security_contact,
+            "the provider's security contact (TenancyPolicy spec.securityContact)",
+        ),
+        (
+            !context.tenant.contacts.is_empty(),
+            "the customer's contacts (CustomerTenant spec.customer.contacts)",
+        ),
     ]
     .into_iter()
     .filter(|(named, _)| !named)
@@ -109,17 +136,26 @@ fn roles_assigned(context: &Context<'_>) -> Outcome {
     Outcome::said(
         NotCovered,
         Reason::RoleUnassigned,
-        format!("{}: name {}", Reason::RoleUnassigned.explain(), missing.join(", ")),
+        format!(
+            "{}: name {}",
+            Reason::RoleUnassigned.explain(),
+            missing.join(", ")
+        ),
     )
 }
 
 fn instructions_recorded(context: &Context<'_>) -> Outcome {
-    let instructions: Vec<_> = agreements(context).flat_map(|it| &it.instructions).collect();
+    let instructions: Vec<_> = agreements(context)
+        .flat_map(|it| &it.instructions)
+        .collect();
     if instructions.is_empty() {
         return Outcome::plain(NotCovered, Reason::NoInstructions);
     }
-    let undigested: Vec<String> =
-        instructions.iter().filter(|it| !it.has_digest).map(|it| it.name.clone()).collect();
+    let undigested: Vec<String> = instructions
+        .iter()
+        .filter(|it| !it.has_digest)
+        .map(|it| it.name.clone())
+        .collect();
     if undigested.is_empty() {
         return Outcome::compliant();
     }
@@ -133,7 +169,11 @@ fn instructions_recorded(context: &Context<'_>) -> Outcome {
 /// The agreements the control comes from.
 fn agreements<'a>(context: &'a Context<'_>) -> impl Iterator<Item = &'a AgreementFacts> {
     let profile = context.control.profile;
-    context.tenant.agreements.iter().filter(move |it| it.profile == profile)
+    context
+        .tenant
+        .agreements
+        .iter()
+        .filter(move |it| it.profile == profile)
 }
 
 /// The namespaces are as rendered, leaving out kinds another control judges. A kind nobody thought
@@ -148,8 +188,11 @@ fn as_rendered(context: &Context<'_>, left_out: &[&str]) -> Outcome {
     if let Some(outcome) = drifted(Reason::ObjectsDiffer, &differences(namespaces, left_out)) {
         return outcome;
     }
-    let pending: Vec<String> =
-        namespaces.iter().filter(|it| !it.ready && !it.parked).map(|it| it.name.clone()).collect();
+    let pending: Vec<String> = namespaces
+        .iter()
+        .filter(|it| !it.ready && !it.parked)
+        .map(|it| it.name.clone())
+        .collect();
     if pending.is_empty() {
         return Outcome::compliant();
     }
@@ -172,7 +215,8 @@ fn storage_classes(context: &Context<'_>) -> Outcome {
     let Some(storage) = &context.facts.storage else {
         return Outcome::not_observed("claims in the tenant's namespaces");
     };
-    drifted(Reason::StorageOutsideBaseline, &storage.outside_baseline).unwrap_or_else(Outcome::compliant)
+    drifted(Reason::StorageOutsideBaseline, &storage.outside_baseline)
+        .unwrap_or_else(Outcome::compliant)
 }
 
 fn role_bindings(context: &Context<'_>) -> Outcome {
@@ -203,7 +247,11 @@ fn standing_access(context: &Context<'_>) -> Outcome {
     if bindings.standing_cluster_wide.is_empty() {
         return Outcome::compliant();
     }
-    Outcome::about(NotCovered, Reason::StandingAccessUnreviewed, bindings.standing_cluster_wide.clone())
+    Outcome::about(
+        NotCovered,
+        Reason::StandingAccessUnreviewed,
+        bindings.standing_cluster_wide.clone(),
+    )
 }
 
 /// Two user names can be one person, so comparing names proves nothing about persons.
@@ -214,8 +262,17 @@ fn separate_approvers(context: &Context<'_>) -> Outcome {
     if approvals.void.is_empty() {
         return Outcome::plain(Unknown, Reason::IdentityOnly);
     }
-    let message = format!("{}; void: {}", Reason::IdentityOnly.explain(), super::listed(&approvals.void));
-    Outcome { verdict: Unknown, reason: Reason::IdentityOnly, message, objects: approvals.void.clone() }
+    let message = format!(
+        "{}; void: {}",
+        Reason::IdentityOnly.explain(),
+        super::listed(&approvals.void)
+    );
+    Outcome {
+        verdict: Unknown,
+        reason: Reason::IdentityOnly,
+        message,
+        objects: approvals.void.clone(),
+    }
 }
 
 /// That the mark is demanded is the guard's part; here is only whether there is a mark at all.
@@ -230,12 +287,19 @@ fn reachability(context: &Context<'_>, concerns: impl Fn(&UndeclaredFlow) -> boo
     let Some(reachability) = &context.facts.reachability else {
         return Outcome::not_observed("who can reach whom");
     };
-    let flows: Vec<String> =
-        reachability.undeclared.iter().filter(|flow| concerns(flow)).map(|flow| flow.what.clone()).collect();
+    let flows: Vec<String> = reachability
+        .undeclared
+        .iter()
+        .filter(|flow| concerns(flow))
+        .map(|flow| flow.what.clone())
+        .collect();
     if let Some(outcome) = drifted(Reason::UndeclaredFlow, &flows) {
         return outcome;
     }
-    if let Some(outcome) = drifted(Reason::HostNetworkPod, &reachability.undeclared_host_network_pods) {
+    if let Some(outcome) = drifted(
+        Reason::HostNetworkPod,
+        &reachability.undeclared_host_network_pods,
+    ) {
         return outcome;
     }
     shown(
@@ -278,7 +342,12 @@ fn no_plain_exposure(context: &Context<'_>) -> Outcome {
     let Some(exposure) = &context.facts.exposure else {
         return Outcome::not_observed("services, ingresses, gateways and routes");
     };
-    let paths: Vec<String> = exposure.plain.iter().chain(&exposure.direct).cloned().collect();
+    let paths: Vec<String> = exposure
+        .plain
+        .iter()
+        .chain(&exposure.direct)
+        .cloned()
+        .collect();
     drifted(Reason::PlainExposure, &paths).unwrap_or_else(Outcome::compliant)
 }
 
@@ -298,7 +367,12 @@ fn outside_links(context: &Context<'_>) -> Outcome {
         .key_services
         .iter()
         .map(|name| format!("key service {name}"))
-        .chain(platform.log_sinks.iter().map(|name| format!("log sink {name}")))
+        .chain(
+            platform
+                .log_sinks
+                .iter()
+                .map(|name| format!("log sink {name}")),
+        )
         .collect();
     if links.is_empty() {
         return Outcome::plain(NotApplicable, Reason::NothingToCheck);
@@ -334,7 +408,11 @@ fn regular_assessment(context: &Context<'_>) -> Outcome {
     if is_recent(last, context.control.interval(), context.now) {
         return Outcome::compliant();
     }
-    Outcome::said(Unknown, Reason::Stale, format!("the last full pass ended at {last}"))
+    Outcome::said(
+        Unknown,
+        Reason::Stale,
+        format!("the last full pass ended at {last}"),
+    )
 }
 
 /// The schema lets no subcontractor be named without the customer's consent and its digest.
@@ -350,8 +428,9 @@ fn in_force(context: &Context<'_>) -> Outcome {
         let message = format!("the end is declared; {}", Reason::NoExitProcedure.explain());
         return Outcome::said(NotCovered, Reason::NoExitProcedure, message);
     }
-    let signed: Vec<_> =
-        agreements(context).filter(|it| is_past_or_today(&it.signed_on, context.now)).collect();
+    let signed: Vec<_> = agreements(context)
+        .filter(|it| is_past_or_today(&it.signed_on, context.now))
+        .collect();
     if signed.is_empty() {
         return Outcome::plain(Unknown, Reason::AgreementNotInForce);
     }
@@ -359,7 +438,10 @@ fn in_force(context: &Context<'_>) -> Outcome {
         return Outcome::compliant();
     }
     // The duties go on until return or destruction (DSA 3), and that needs the exit.
-    let message = format!("the agreement has expired; {}", Reason::NoExitProcedure.explain());
+    let message = format!(
+        "the agreement has expired; {}",
+        Reason::NoExitProcedure.explain()
+    );
     Outcome::said(NotCovered, Reason::NoExitProcedure, message)
 }
 
@@ -368,7 +450,9 @@ fn has_expired(agreement: &AgreementFacts, now: Timestamp) -> bool {
     let Some(expires_on) = &agreement.expires_on else {
         return false;
     };
-    expires_on.parse::<Date>().map_or(true, |date| date < today(now))
+    expires_on
+        .parse::<Date>()
+        .map_or(true, |date| date < today(now))
 }
 
 /// Whether an ISO 8601 date has come, by Coordinated Universal Time.
@@ -387,7 +471,8 @@ fn amendments(context: &Context<'_>) -> Outcome {
         .iter()
         .filter_map(|it| it.not_applicable.as_ref().map(|declared| (it, declared)))
         .filter(|(it, declared)| {
-            let profile = crate::catalogue::control(&it.id).map_or(Profile::Dsa, |control| control.profile);
+            let profile =
+                crate::catalogue::control(&it.id).map_or(Profile::Dsa, |control| control.profile);
             !amendment_stands(declared, profile, context.tenant, context.now)
         })
         .map(|(it, declared)| format!("{}: amendment {}", it.id, declared.amendment))
@@ -401,7 +486,10 @@ fn amendments(context: &Context<'_>) -> Outcome {
     if let Some(outcome) = drifted(Reason::AmendmentMissing, &loosenings.without_amendment) {
         return outcome;
     }
-    shown(loosenings.pending.clone(), "waiting, and the stricter setting is in force")
+    shown(
+        loosenings.pending.clone(),
+        "waiting, and the stricter setting is in force",
+    )
 }
 
 fn suspension(context: &Context<'_>) -> Outcome {
@@ -437,8 +525,16 @@ fn supported_versions(context: &Context<'_>) -> Outcome {
         return Outcome::not_observed("versions");
     };
     let known = [
-        ("Kubernetes", &versions.cluster, versions.cluster_supported_until),
-        ("Tenure", &versions.operator, versions.operator_supported_until),
+        (
+            "Kubernetes",
+            &versions.cluster,
+            versions.cluster_supported_until,
+        ),
+        (
+            "Tenure",
+            &versions.operator,
+            versions.operator_supported_until,
+        ),
     ];
     let ended: Vec<String> = known
         .iter()

@@ -6,6 +6,8 @@
 mod checks;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::good as good_facts;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -73,18 +75,33 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// A verdict whose reason says it all.
     fn plain(verdict: Verdict, reason: Reason) -> Self {
-        Self { verdict, reason, message: reason.explain().to_owned(), objects: Vec::new() }
+        Self {
+            verdict,
+            reason,
+            message: reason.explain().to_owned(),
+            objects: Vec::new(),
+        }
     }
 
     /// A verdict with a message of its own.
     fn said(verdict: Verdict, reason: Reason, message: impl Into<String>) -> Self {
-        Self { verdict, reason, message: message.into(), objects: Vec::new() }
+        Self {
+            verdict,
+            reason,
+            message: message.into(),
+            objects: Vec::new(),
+        }
     }
 
     /// A verdict about objects; the message names them.
     fn about(verdict: Verdict, reason: Reason, objects: Vec<String>) -> Self {
         let message = format!("{}: {}", reason.explain(), listed(&objects));
-        Self { verdict, reason, message, objects }
+        Self {
+            verdict,
+            reason,
+            message,
+            objects,
+        }
     }
 
     fn compliant() -> Self {
@@ -93,14 +110,23 @@ impl Outcome {
 
     /// A fact that nobody observed.
     fn not_observed(what: &str) -> Self {
-        Self::said(Verdict::Unknown, Reason::NotObserved, format!("not observed: {what}"))
+        Self::said(
+            Verdict::Unknown,
+            Reason::NotObserved,
+            format!("not observed: {what}"),
+        )
     }
 }
 
 /// The first few of a list, and how many more there are: a message is read by people.
 pub(crate) fn listed(objects: &[String]) -> String {
     const SHOWN: usize = 10;
-    let shown = objects.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let shown = objects
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("; ");
     if objects.len() <= SHOWN {
         return shown;
     }
@@ -131,7 +157,9 @@ pub fn rank(verdict: Verdict) -> u8 {
 
 /// Judges every control of the catalogue, in its order.
 pub fn evaluate_all(facts: &Facts, now: Timestamp) -> Vec<Finding> {
-    controls().map(|control| evaluate(control, facts, now)).collect()
+    controls()
+        .map(|control| evaluate(control, facts, now))
+        .collect()
 }
 
 /// Judges one control by what was observed.
@@ -143,8 +171,16 @@ pub fn evaluate(control: &'static Control, facts: &Facts, now: Timestamp) -> Fin
     let whole = |outcome: Outcome| finding(control, responsible, outcome, Vec::new());
 
     if control.mode == Mode::Legal {
-        let clause = format!("clause {}: {}", control.clauses.join(", "), control.title.en);
-        return whole(Outcome::said(Verdict::NotApplicable, Reason::LegalClause, clause));
+        let clause = format!(
+            "clause {}: {}",
+            control.clauses.join(", "),
+            control.title.en
+        );
+        return whole(Outcome::said(
+            Verdict::NotApplicable,
+            Reason::LegalClause,
+            clause,
+        ));
     }
     if let Some(outcome) = stale(facts.evaluated_at, control.interval(), now) {
         return whole(outcome);
@@ -166,10 +202,20 @@ pub fn evaluate(control: &'static Control, facts: &Facts, now: Timestamp) -> Fin
         && amendment_stands(declared, control.profile, tenant, now)
     {
         let message = format!("amendment {}: {}", declared.amendment, declared.reason);
-        return whole(Outcome::said(Verdict::NotApplicable, Reason::AmendedOut, message));
+        return whole(Outcome::said(
+            Verdict::NotApplicable,
+            Reason::AmendedOut,
+            message,
+        ));
     }
 
-    let context = Context { facts, tenant, platform, control, now };
+    let context = Context {
+        facts,
+        tenant,
+        platform,
+        control,
+        now,
+    };
     let parts = parts(&context);
     let mut outcome = weakest(&parts);
     if let Some(declared) = declared {
@@ -181,9 +227,27 @@ pub fn evaluate(control: &'static Control, facts: &Facts, now: Timestamp) -> Fin
     finding(control, responsible, outcome, parts)
 }
 
-fn finding(control: &Control, responsible: Party, outcome: Outcome, parts: Vec<PartFinding>) -> Finding {
-    let Outcome { verdict, reason, message, objects } = outcome;
-    Finding { id: control.id, verdict, reason, message, objects, parts, responsible }
+fn finding(
+    control: &Control,
+    responsible: Party,
+    outcome: Outcome,
+    parts: Vec<PartFinding>,
+) -> Finding {
+    let Outcome {
+        verdict,
+        reason,
+        message,
+        objects,
+    } = outcome;
+    Finding {
+        id: control.id,
+        verdict,
+        reason,
+        message,
+        objects,
+        parts,
+        responsible,
+    }
 }
 
 /// The responsibility matrix of DSA 1: a party other than the default needs its reference.
@@ -196,14 +260,21 @@ fn responsible(control: &Control, tenant: Option<&TenantFacts>) -> Party {
 }
 
 /// A dead checker must not look compliant; neither must one whose clock runs ahead.
-fn stale(evaluated_at: Option<Timestamp>, interval: SignedDuration, now: Timestamp) -> Option<Outcome> {
+fn stale(
+    evaluated_at: Option<Timestamp>,
+    interval: SignedDuration,
+    now: Timestamp,
+) -> Option<Outcome> {
     let Some(at) = evaluated_at else {
         return Some(Outcome::not_observed("when the facts were gathered"));
     };
     if is_recent(at, interval, now) {
         return None;
     }
-    let message = format!("the facts are of {at}, and count for {} minutes", interval.as_mins());
+    let message = format!(
+        "the facts are of {at}, and count for {} minutes",
+        interval.as_mins()
+    );
     Some(Outcome::said(Verdict::Unknown, Reason::Stale, message))
 }
 
@@ -213,20 +284,42 @@ pub(crate) fn is_recent(at: Timestamp, age: SignedDuration, now: Timestamp) -> b
     elapsed <= age && elapsed >= -CLOCK_SKEW
 }
 
-fn not_agreed(control: &Control, tenant: &TenantFacts, platform: &PlatformFacts) -> Option<Outcome> {
-    if !tenant.agreements.iter().any(|agreement| agreement.profile == control.profile) {
-        return Some(Outcome::plain(Verdict::NotApplicable, Reason::ProfileNotAgreed));
+fn not_agreed(
+    control: &Control,
+    tenant: &TenantFacts,
+    platform: &PlatformFacts,
+) -> Option<Outcome> {
+    if !tenant
+        .agreements
+        .iter()
+        .any(|agreement| agreement.profile == control.profile)
+    {
+        return Some(Outcome::plain(
+            Verdict::NotApplicable,
+            Reason::ProfileNotAgreed,
+        ));
     }
     if control.profile == Profile::SupplierParagraph && !platform.supplier_paragraph_applies {
-        return Some(Outcome::plain(Verdict::NotApplicable, Reason::CoveredByMainContract));
+        return Some(Outcome::plain(
+            Verdict::NotApplicable,
+            Reason::CoveredByMainContract,
+        ));
     }
     None
 }
 
 /// Whether a conditional clause applies: nothing where it does.
-fn condition(condition: Condition, tenant: &TenantFacts, platform: &PlatformFacts) -> Option<Outcome> {
+fn condition(
+    condition: Condition,
+    tenant: &TenantFacts,
+    platform: &PlatformFacts,
+) -> Option<Outcome> {
     let hosting = &platform.hosting;
-    let subcontractors = if tenant.subcontractors.is_empty() { hosting.subcontractors } else { Some(true) };
+    let subcontractors = if tenant.subcontractors.is_empty() {
+        hosting.subcontractors
+    } else {
+        Some(true)
+    };
     let holds = match condition {
         Condition::None => Some(true),
         // The last paragraph of 2.5 asks the same of a subcontractor's datacentre.
@@ -237,11 +330,18 @@ fn condition(condition: Condition, tenant: &TenantFacts, platform: &PlatformFact
     };
     match holds {
         Some(true) => None,
-        Some(false) => Some(Outcome::plain(Verdict::NotApplicable, Reason::ConditionNotMet)),
+        Some(false) => Some(Outcome::plain(
+            Verdict::NotApplicable,
+            Reason::ConditionNotMet,
+        )),
         None => Some(Outcome::said(
             Verdict::Unknown,
             Reason::HostingUndeclared,
-            format!("{}: {}", Reason::HostingUndeclared.explain(), condition.describe()),
+            format!(
+                "{}: {}",
+                Reason::HostingUndeclared.explain(),
+                condition.describe()
+            ),
         )),
     }
 }
@@ -255,8 +355,16 @@ fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
     }
 }
 
-fn declared_inapplicable<'a>(control: &Control, tenant: &'a TenantFacts) -> Option<&'a NotApplicable> {
-    tenant.controls.iter().find(|it| it.id == control.id)?.not_applicable.as_ref()
+fn declared_inapplicable<'a>(
+    control: &Control,
+    tenant: &'a TenantFacts,
+) -> Option<&'a NotApplicable> {
+    tenant
+        .controls
+        .iter()
+        .find(|it| it.id == control.id)?
+        .not_applicable
+        .as_ref()
 }
 
 /// Whether the amendment is among the signed ones of an agreement of that profile, dated no later
@@ -273,7 +381,8 @@ pub(crate) fn amendment_stands(
         .filter(|agreement| agreement.profile == profile)
         .flat_map(|agreement| &agreement.amendments)
         .any(|amendment| {
-            amendment.name == declared.amendment && checks::is_past_or_today(&amendment.signed_on, now)
+            amendment.name == declared.amendment
+                && checks::is_past_or_today(&amendment.signed_on, now)
         })
 }
 
@@ -283,7 +392,8 @@ fn parts(context: &Context<'_>) -> Vec<PartFinding> {
         .parts
         .iter()
         .map(|part| {
-            let outcome = observed_only(part.mode, checks::run(part.check, context), context.tenant);
+            let outcome =
+                observed_only(part.mode, checks::run(part.check, context), context.tenant);
             part_finding(part.name, part.mode, outcome)
         })
         .chain(guard_part(context))
@@ -291,8 +401,20 @@ fn parts(context: &Context<'_>) -> Vec<PartFinding> {
 }
 
 fn part_finding(name: &'static str, mode: Mode, outcome: Outcome) -> PartFinding {
-    let Outcome { verdict, reason, message, objects } = outcome;
-    PartFinding { name, mode, verdict, reason, message, objects }
+    let Outcome {
+        verdict,
+        reason,
+        message,
+        objects,
+    } = outcome;
+    PartFinding {
+        name,
+        mode,
+        verdict,
+        reason,
+        message,
+        objects,
+    }
 }
 
 /// Where a tenant is only observed nothing is enforced, however well it looks.
@@ -315,7 +437,11 @@ fn guard_part(context: &Context<'_>) -> Option<PartFinding> {
     if names.is_empty() {
         return None;
     }
-    Some(part_finding("guards", context.control.mode, checks::guards(&names, context)))
+    Some(part_finding(
+        "guards",
+        context.control.mode,
+        checks::guards(&names, context),
+    ))
 }
 
 /// The weakest part's verdict; the first one where several are as weak. A compliant control's
@@ -332,12 +458,21 @@ fn weakest(parts: &[PartFinding]) -> Outcome {
             objects: part.objects.clone(),
         };
     }
-    let shown: Vec<&PartFinding> =
-        parts.iter().filter(|it| it.message != it.reason.explain()).collect();
+    let shown: Vec<&PartFinding> = parts
+        .iter()
+        .filter(|it| it.message != it.reason.explain())
+        .collect();
     let mut outcome = Outcome::compliant();
     if !shown.is_empty() {
-        outcome.message = shown.iter().map(|it| it.message.as_str()).collect::<Vec<_>>().join("; ");
-        outcome.objects = shown.iter().flat_map(|it| it.objects.iter().cloned()).collect();
+        outcome.message = shown
+            .iter()
+            .map(|it| it.message.as_str())
+            .collect::<Vec<_>>()
+            .join("; ");
+        outcome.objects = shown
+            .iter()
+            .flat_map(|it| it.objects.iter().cloned())
+            .collect();
     }
     outcome
 }
