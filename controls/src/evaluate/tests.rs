@@ -1176,34 +1176,34 @@ const FORGET: [Forget; 25] = [
     |f| f.loosenings = None,
     |f| f.versions = None,
     |f| {
-        drop(
-            f.platform
-                .as_mut()
-                .map(|it| it.hosting.own_datacentre = None),
-        )
-    },
-    |f| drop(f.platform.as_mut().map(|it| it.hosting.public_cloud = None)),
-    |f| drop(f.platform.as_mut().map(|it| it.hosting.telework = None)),
-    |f| {
-        drop(
-            f.platform
-                .as_mut()
-                .map(|it| it.hosting.subcontractors = None),
-        )
+        f.platform
+            .iter_mut()
+            .for_each(|it| it.hosting.own_datacentre = None)
     },
     |f| {
-        drop(
-            f.versions
-                .as_mut()
-                .map(|it| it.cluster_supported_until = None),
-        )
+        f.platform
+            .iter_mut()
+            .for_each(|it| it.hosting.public_cloud = None)
     },
     |f| {
-        drop(
-            f.versions
-                .as_mut()
-                .map(|it| it.operator_supported_until = None),
-        )
+        f.platform
+            .iter_mut()
+            .for_each(|it| it.hosting.telework = None)
+    },
+    |f| {
+        f.platform
+            .iter_mut()
+            .for_each(|it| it.hosting.subcontractors = None)
+    },
+    |f| {
+        f.versions
+            .iter_mut()
+            .for_each(|it| it.cluster_supported_until = None)
+    },
+    |f| {
+        f.versions
+            .iter_mut()
+            .for_each(|it| it.operator_supported_until = None)
     },
     |f| {
         f.guards
@@ -1213,8 +1213,8 @@ const FORGET: [Forget; 25] = [
     },
     |f| f.guards = f.guards.take().map(|_| vec![]),
     |f| f.namespaces = f.namespaces.take().map(|_| vec![]),
-    |f| drop(f.tenant.as_mut().map(|it| it.contacts.clear())),
-    |f| drop(f.tenant.as_mut().map(|it| it.has_owner = false)),
+    |f| f.tenant.iter_mut().for_each(|it| it.contacts.clear()),
+    |f| f.tenant.iter_mut().for_each(|it| it.has_owner = false),
 ];
 
 /// One more thing that is wrong, by number.
@@ -1239,30 +1239,28 @@ const WORSEN: [Forget; 18] = [
         }
     },
     |f| {
-        drop(f.reachability.as_mut().map(|it| {
+        f.reachability.iter_mut().for_each(|it| {
             it.undeclared.push(UndeclaredFlow {
                 direction: Direction::BetweenTenants,
                 what: "x".into(),
             });
-        }))
+        })
     },
     |f| {
-        drop(f.reachability.as_mut().map(|it| {
+        f.reachability.iter_mut().for_each(|it| {
             it.undeclared.push(UndeclaredFlow {
                 direction: Direction::Outward,
                 what: "x".into(),
             });
-        }))
+        })
     },
     |f| {
-        drop(
-            f.reachability
-                .as_mut()
-                .map(|it| it.undeclared_host_network_pods.push("x".into())),
-        )
+        f.reachability
+            .iter_mut()
+            .for_each(|it| it.undeclared_host_network_pods.push("x".into()))
     },
-    |f| drop(f.probe.as_mut().map(|it| it.denied_stopped = false)),
-    |f| drop(f.probe.as_mut().map(|it| it.allowed_passed = false)),
+    |f| f.probe.iter_mut().for_each(|it| it.denied_stopped = false),
+    |f| f.probe.iter_mut().for_each(|it| it.allowed_passed = false),
     |f| {
         f.guards
             .iter_mut()
@@ -1270,63 +1268,57 @@ const WORSEN: [Forget; 18] = [
             .for_each(|it| it.text_matches = false)
     },
     |f| {
-        drop(
-            f.role_bindings
-                .as_mut()
-                .map(|it| it.foreign.push("x".into())),
-        )
+        f.role_bindings
+            .iter_mut()
+            .for_each(|it| it.foreign.push("x".into()))
     },
     |f| {
-        drop(
-            f.role_bindings
-                .as_mut()
-                .map(|it| it.forbidden_rules.push("x".into())),
-        )
+        f.role_bindings
+            .iter_mut()
+            .for_each(|it| it.forbidden_rules.push("x".into()))
     },
     |f| {
-        drop(
-            f.role_bindings
-                .as_mut()
-                .map(|it| it.standing_cluster_wide.push("x".into())),
-        )
-    },
-    |f| drop(f.exposure.as_mut().map(|it| it.plain.push("x".into()))),
-    |f| drop(f.exposure.as_mut().map(|it| it.direct.push("x".into()))),
-    |f| {
-        drop(
-            f.storage
-                .as_mut()
-                .map(|it| it.outside_baseline.push("x".into())),
-        )
+        f.role_bindings
+            .iter_mut()
+            .for_each(|it| it.standing_cluster_wide.push("x".into()))
     },
     |f| {
-        drop(
-            f.loosenings
-                .as_mut()
-                .map(|it| it.without_amendment.push("x".into())),
-        )
+        f.exposure
+            .iter_mut()
+            .for_each(|it| it.plain.push("x".into()))
     },
     |f| {
-        drop(
-            f.versions
-                .as_mut()
-                .map(|it| it.cluster_supported_until = Some(date(2020, 1, 1))),
-        )
+        f.exposure
+            .iter_mut()
+            .for_each(|it| it.direct.push("x".into()))
     },
     |f| {
-        drop(
-            f.tenant
-                .as_mut()
-                .map(|it| it.enforcement = Enforcement::Observe),
-        )
+        f.storage
+            .iter_mut()
+            .for_each(|it| it.outside_baseline.push("x".into()))
     },
     |f| {
-        drop(f.tenant.as_mut().map(|it| {
+        f.loosenings
+            .iter_mut()
+            .for_each(|it| it.without_amendment.push("x".into()))
+    },
+    |f| {
+        f.versions
+            .iter_mut()
+            .for_each(|it| it.cluster_supported_until = Some(date(2020, 1, 1)))
+    },
+    |f| {
+        f.tenant
+            .iter_mut()
+            .for_each(|it| it.enforcement = Enforcement::Observe)
+    },
+    |f| {
+        f.tenant.iter_mut().for_each(|it| {
             it.suspension = Some(SuspensionFacts {
                 since: "2020-01-01T00:00:00Z".into(),
                 notice_reference: "n".into(),
             });
-        }))
+        })
     },
 ];
 
