@@ -9,6 +9,7 @@ use crate::words::{DIGEST, DNS_LABEL, Evidence, INSTANT, TENANT_ID};
 
 /// What is decided.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Action {
     /// Start an access grant.
     Activate,
@@ -64,6 +65,7 @@ impl Action {
 
 /// Yes or no.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Decision {
     /// Yes.
     Approve,
@@ -178,6 +180,7 @@ pub struct OnBehalfOf {
 
 /// Whose word an approval carries.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum BehalfParty {
     /// The customer.
     Customer,

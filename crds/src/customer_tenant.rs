@@ -173,6 +173,7 @@ pub struct Customer {
 
 /// What a contact is for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum ContactRole {
     /// Security incidents (DSA 2.11).
     Security,
@@ -248,6 +249,7 @@ pub struct Owner {
 /// Which text an agreement follows.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Profile {
     /// Data Security Agreement.
     Dsa,
@@ -370,6 +372,7 @@ pub struct TenantNamespace {
 
 /// What happens to running pods when policies tighten: established connections survive a policy.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum OnTighten {
     /// Keep the pods; open connections live on until they end.
     #[default]
@@ -480,6 +483,7 @@ pub struct Encryption {
 
 /// What a workload may do with the tenant's key.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum KeyUse {
     /// Encrypt only.
     Encrypt,
@@ -546,6 +550,7 @@ pub struct Deployer {
 
 /// Roles the chart ships for use inside tenant namespaces.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum TenantRole {
     /// Create and change workloads (`tenure-tenant-deployer`).
     Deployer,
@@ -568,6 +573,7 @@ impl TenantRole {
 
 /// Whether a member is a person or a group.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum MemberKind {
     /// One person.
     User,
@@ -674,6 +680,7 @@ pub struct ForceMajeure {
 
 /// What the customer chose.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Choice {
     /// Give the data back, then destroy it.
     Return,
@@ -746,6 +753,7 @@ pub struct Destination {
 
 /// State of one namespace.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum NamespaceState {
     /// Its policies are being applied; pods cannot start yet.
     Pending,

@@ -7,6 +7,7 @@
 pub mod approval;
 pub mod customer_tenant;
 pub mod keys;
+pub mod reference;
 pub mod schema;
 pub mod status;
 pub mod tenancy_policy;
@@ -14,5 +15,6 @@ pub mod words;
 
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use customer_tenant::{CustomerTenant, CustomerTenantSpec, CustomerTenantStatus};
+pub use reference::generated_files;
 pub use schema::all_crds;
 pub use tenancy_policy::{TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus};

@@ -2,8 +2,16 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
 
+use crate::approval::{Action, BehalfParty, Decision};
+use crate::customer_tenant::{
+    Choice, ContactRole, KeyUse, MemberKind, NamespaceState, OnTighten, Profile, TenantRole,
+};
+use crate::status::{Party, Verdict};
+use crate::tenancy_policy::{ExposureKind, Guard, KeyServiceKind, SourceKind};
+use crate::words::{Classification, Enforcement, Language, PodSecurity, Protocol};
 use crate::{Approval, CustomerTenant, TenancyPolicy};
 
 /// Every CustomResourceDefinition of Tenure, in the order in which they are applied.
@@ -33,6 +41,8 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     {
         let schema = &mut version["schema"]["openAPIV3Schema"];
         walk(schema, &mut strip);
+        let vocabularies = vocabularies();
+        walk(schema, &mut |schema| explain_words(schema, &vocabularies));
         bound_conditions(
             &mut schema["properties"]["status"]["properties"]["conditions"]["items"]["properties"],
         );
@@ -41,12 +51,86 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
 }
 
 /// Removes `default` (serde defaults become CRD defaults otherwise) and `nullable` from one schema.
-fn strip(schema: &mut serde_json::Map<String, Value>) {
+fn strip(schema: &mut Map<String, Value>) {
     schema.remove("default");
     schema.remove("nullable");
     if let Some(Value::Array(words)) = schema.get_mut("enum") {
         words.retain(|word| !word.is_null());
     }
+}
+
+/// Words an enum allows, and what each of them means, from the Rust documentation.
+type Vocabulary = Vec<(String, String)>;
+
+fn vocabularies() -> Vec<Vocabulary> {
+    vec![
+        vocabulary::<Action>(),
+        vocabulary::<Decision>(),
+        vocabulary::<BehalfParty>(),
+        vocabulary::<ContactRole>(),
+        vocabulary::<Profile>(),
+        vocabulary::<OnTighten>(),
+        vocabulary::<KeyUse>(),
+        vocabulary::<TenantRole>(),
+        vocabulary::<MemberKind>(),
+        vocabulary::<Choice>(),
+        vocabulary::<NamespaceState>(),
+        vocabulary::<Verdict>(),
+        vocabulary::<Party>(),
+        vocabulary::<ExposureKind>(),
+        vocabulary::<SourceKind>(),
+        vocabulary::<Guard>(),
+        vocabulary::<KeyServiceKind>(),
+        vocabulary::<Classification>(),
+        vocabulary::<Enforcement>(),
+        vocabulary::<Language>(),
+        vocabulary::<PodSecurity>(),
+        vocabulary::<Protocol>(),
+    ]
+}
+
+fn vocabulary<T: JsonSchema>() -> Vocabulary {
+    let schema = schemars::schema_for!(T).to_value();
+    let words = schema["oneOf"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .unwrap_or_default()
+            .trim()
+            .trim_end_matches('.')
+            .replace('\n', " ")
+    };
+    words
+        .iter()
+        .map(|word| (text(&word["const"]), text(&word["description"])))
+        .collect()
+}
+
+/// Writes the meaning of every allowed word behind the description of an enum field.
+fn explain_words(schema: &mut Map<String, Value>, vocabularies: &[Vocabulary]) {
+    let Some(allowed) = schema.get("enum").and_then(Value::as_array) else {
+        return;
+    };
+    let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+    let same = |words: &&Vocabulary| {
+        words
+            .iter()
+            .map(|(word, _)| word.as_str())
+            .eq(allowed.iter().copied())
+    };
+    let Some(words) = vocabularies.iter().find(same) else {
+        return;
+    };
+    let meanings: Vec<String> = words
+        .iter()
+        .map(|(word, meaning)| format!("{word}: {meaning}."))
+        .collect();
+    let said = schema
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let description = format!("{said} {}", meanings.join(" "));
+    schema.insert("description".to_owned(), Value::String(description));
 }
 
 /// The bounds that Kubernetes puts on conditions; the Rust type does not carry them.
@@ -72,7 +156,7 @@ fn bound_conditions(fields: &mut Value) {
 }
 
 /// Calls `visit` on a schema and every schema in it.
-fn walk(schema: &mut Value, visit: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+fn walk(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(map) = schema else { return };
     visit(map);
     for (key, child) in map.iter_mut() {
@@ -84,4 +168,11 @@ fn walk(schema: &mut Value, visit: &mut impl FnMut(&mut serde_json::Map<String, 
             _ => {}
         }
     }
+}
+
+/// Drops an enum's own description, so that the description of the field that uses it stands.
+///
+/// What its words mean is not lost: [`all_crds`] writes it behind the field's description.
+pub(crate) fn leave_description_to_field(schema: &mut schemars::Schema) {
+    schema.remove("description");
 }

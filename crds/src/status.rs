@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a control's evaluation concluded.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Verdict {
     /// Observed to be so.
     Compliant,
@@ -46,6 +47,7 @@ impl Verdict {
 
 /// How a control is made so, or seen to be so.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Mode {
     /// The operator or an admission policy makes it so and repairs it.
     Enforced,
@@ -61,6 +63,7 @@ pub enum Mode {
 
 /// Who answers for a control: the responsibility matrix of DSA 1.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Party {
     /// The service provider.
     Provider,

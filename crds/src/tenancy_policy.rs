@@ -245,6 +245,7 @@ pub struct Edge {
 
 /// Which API an exposure class belongs to.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum ExposureKind {
     /// `IngressClass`.
     Ingress,
@@ -289,6 +290,7 @@ pub struct Dns {
 
 /// What a source range is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum SourceKind {
     /// A virtual private network.
     Vpn,
@@ -316,6 +318,7 @@ pub struct SourceRange {
 /// A guard a controller can be trusted on.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Guard {
     /// NetworkPolicies in tenant namespaces.
     Networkpolicies,
@@ -400,6 +403,7 @@ pub struct IdentityProvider {
 
 /// Kind of key service.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum KeyServiceKind {
     /// OpenBao or Vault transit.
     Vault,

@@ -65,6 +65,7 @@ pub type Amounts = BTreeMap<String, String>;
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Classification {
     /// Meant for everybody.
     Public,
@@ -98,6 +99,7 @@ impl Classification {
 
 /// Whether the agreement's controls bite.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Enforcement {
     /// Report what would be cut or refused and change nothing that bites. Never Compliant.
     Observe,
@@ -119,6 +121,7 @@ impl Enforcement {
 /// Language of titles and certificates: the languages of the agreements.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Language {
     /// Dutch.
     Nl,
@@ -133,6 +136,7 @@ pub enum Language {
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum PodSecurity {
     /// No restriction.
     Privileged,
@@ -157,6 +161,7 @@ impl PodSecurity {
 #[derive(
     Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
+#[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum Protocol {
     /// Transmission Control Protocol.
     #[default]
