@@ -592,7 +592,7 @@ fn network_control_waits_for_a_recent_probe() {
                 at,
                 allowed_passed,
                 denied_stopped,
-            })
+            });
         }
     };
     for id in [
@@ -664,7 +664,7 @@ fn declared_host_network_pods_are_shown_and_undeclared_ones_are_drift() {
             .as_mut()
             .unwrap()
             .host_network_pods
-            .push("kube-system/cni".into())
+            .push("kube-system/cni".into());
     };
     let finding = check(id, pods, Compliant, Reason::AsObserved);
     assert_eq!(finding.objects, ["kube-system/cni"]);
@@ -673,7 +673,7 @@ fn declared_host_network_pods_are_shown_and_undeclared_ones_are_drift() {
             .as_mut()
             .unwrap()
             .undeclared_host_network_pods
-            .push("acme-prod/x".into())
+            .push("acme-prod/x".into());
     };
     check(id, undeclared, Drifted, Reason::HostNetworkPod);
 }
@@ -777,7 +777,7 @@ fn claim_outside_the_classification_is_drift() {
             .as_mut()
             .unwrap()
             .outside_baseline
-            .push("acme-prod/data".into())
+            .push("acme-prod/data".into());
     };
     for id in [
         "dsa-2.3-classification",
@@ -801,7 +801,7 @@ fn binding_nobody_declared_is_drift_and_standing_access_is_a_gap() {
             .as_mut()
             .unwrap()
             .foreign
-            .push("acme-prod/x".into())
+            .push("acme-prod/x".into());
     };
     for id in [
         "dsa-1-purpose-limitation",
@@ -816,7 +816,7 @@ fn binding_nobody_declared_is_drift_and_standing_access_is_a_gap() {
             .as_mut()
             .unwrap()
             .forbidden_rules
-            .push("r: *".into())
+            .push("r: *".into());
     };
     check(id, forbidden, Drifted, Reason::ForbiddenRule);
     let standing = |f: &mut Facts| {
@@ -824,7 +824,7 @@ fn binding_nobody_declared_is_drift_and_standing_access_is_a_gap() {
             .as_mut()
             .unwrap()
             .standing_cluster_wide
-            .push("ops".into())
+            .push("ops".into());
     };
     let finding = check(id, standing, NotCovered, Reason::StandingAccessUnreviewed);
     assert_eq!(finding.objects, ["ops"]);
@@ -840,7 +840,7 @@ fn separation_is_by_identity_only_until_persons_are_known() {
             .as_mut()
             .unwrap()
             .void
-            .push("apr/x: approver asked for it".into())
+            .push("apr/x: approver asked for it".into());
     };
     let finding = check(id, void, Unknown, Reason::IdentityOnly);
     assert_eq!(finding.objects, ["apr/x: approver asked for it"]);
@@ -999,7 +999,7 @@ fn loosening_in_force_needs_its_amendment_and_a_waiting_one_is_shown() {
             .as_mut()
             .unwrap()
             .pending
-            .push("classification".into())
+            .push("classification".into());
     };
     assert_eq!(
         check(id, waiting, Compliant, Reason::AsObserved).objects,
@@ -1010,7 +1010,7 @@ fn loosening_in_force_needs_its_amendment_and_a_waiting_one_is_shown() {
             .as_mut()
             .unwrap()
             .without_amendment
-            .push("x".into())
+            .push("x".into());
     };
     check(id, slipped, Drifted, Reason::AmendmentMissing);
     check(id, |f| f.loosenings = None, Unknown, Reason::NotObserved);
@@ -1178,38 +1178,38 @@ const FORGET: [Forget; 25] = [
     |f| {
         f.platform
             .iter_mut()
-            .for_each(|it| it.hosting.own_datacentre = None)
+            .for_each(|it| it.hosting.own_datacentre = None);
     },
     |f| {
         f.platform
             .iter_mut()
-            .for_each(|it| it.hosting.public_cloud = None)
+            .for_each(|it| it.hosting.public_cloud = None);
     },
     |f| {
         f.platform
             .iter_mut()
-            .for_each(|it| it.hosting.telework = None)
+            .for_each(|it| it.hosting.telework = None);
     },
     |f| {
         f.platform
             .iter_mut()
-            .for_each(|it| it.hosting.subcontractors = None)
+            .for_each(|it| it.hosting.subcontractors = None);
     },
     |f| {
         f.versions
             .iter_mut()
-            .for_each(|it| it.cluster_supported_until = None)
+            .for_each(|it| it.cluster_supported_until = None);
     },
     |f| {
         f.versions
             .iter_mut()
-            .for_each(|it| it.operator_supported_until = None)
+            .for_each(|it| it.operator_supported_until = None);
     },
     |f| {
         f.guards
             .iter_mut()
             .flatten()
-            .for_each(|it| it.proven_at = None)
+            .for_each(|it| it.proven_at = None);
     },
     |f| f.guards = f.guards.take().map(|_| vec![]),
     |f| f.namespaces = f.namespaces.take().map(|_| vec![]),
@@ -1223,7 +1223,7 @@ const WORSEN: [Forget; 18] = [
         f.namespaces
             .iter_mut()
             .flatten()
-            .for_each(|it| it.ready = false)
+            .for_each(|it| it.ready = false);
     },
     |f| {
         if f.namespaces.is_some() {
@@ -1244,7 +1244,7 @@ const WORSEN: [Forget; 18] = [
                 direction: Direction::BetweenTenants,
                 what: "x".into(),
             });
-        })
+        });
     },
     |f| {
         f.reachability.iter_mut().for_each(|it| {
@@ -1252,12 +1252,12 @@ const WORSEN: [Forget; 18] = [
                 direction: Direction::Outward,
                 what: "x".into(),
             });
-        })
+        });
     },
     |f| {
         f.reachability
             .iter_mut()
-            .for_each(|it| it.undeclared_host_network_pods.push("x".into()))
+            .for_each(|it| it.undeclared_host_network_pods.push("x".into()));
     },
     |f| f.probe.iter_mut().for_each(|it| it.denied_stopped = false),
     |f| f.probe.iter_mut().for_each(|it| it.allowed_passed = false),
@@ -1265,52 +1265,52 @@ const WORSEN: [Forget; 18] = [
         f.guards
             .iter_mut()
             .flatten()
-            .for_each(|it| it.text_matches = false)
+            .for_each(|it| it.text_matches = false);
     },
     |f| {
         f.role_bindings
             .iter_mut()
-            .for_each(|it| it.foreign.push("x".into()))
+            .for_each(|it| it.foreign.push("x".into()));
     },
     |f| {
         f.role_bindings
             .iter_mut()
-            .for_each(|it| it.forbidden_rules.push("x".into()))
+            .for_each(|it| it.forbidden_rules.push("x".into()));
     },
     |f| {
         f.role_bindings
             .iter_mut()
-            .for_each(|it| it.standing_cluster_wide.push("x".into()))
+            .for_each(|it| it.standing_cluster_wide.push("x".into()));
     },
     |f| {
         f.exposure
             .iter_mut()
-            .for_each(|it| it.plain.push("x".into()))
+            .for_each(|it| it.plain.push("x".into()));
     },
     |f| {
         f.exposure
             .iter_mut()
-            .for_each(|it| it.direct.push("x".into()))
+            .for_each(|it| it.direct.push("x".into()));
     },
     |f| {
         f.storage
             .iter_mut()
-            .for_each(|it| it.outside_baseline.push("x".into()))
+            .for_each(|it| it.outside_baseline.push("x".into()));
     },
     |f| {
         f.loosenings
             .iter_mut()
-            .for_each(|it| it.without_amendment.push("x".into()))
+            .for_each(|it| it.without_amendment.push("x".into()));
     },
     |f| {
         f.versions
             .iter_mut()
-            .for_each(|it| it.cluster_supported_until = Some(date(2020, 1, 1)))
+            .for_each(|it| it.cluster_supported_until = Some(date(2020, 1, 1)));
     },
     |f| {
         f.tenant
             .iter_mut()
-            .for_each(|it| it.enforcement = Enforcement::Observe)
+            .for_each(|it| it.enforcement = Enforcement::Observe);
     },
     |f| {
         f.tenant.iter_mut().for_each(|it| {
@@ -1318,7 +1318,7 @@ const WORSEN: [Forget; 18] = [
                 since: "2020-01-01T00:00:00Z".into(),
                 notice_reference: "n".into(),
             });
-        })
+        });
     },
 ];
 
