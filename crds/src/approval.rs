@@ -124,7 +124,7 @@ pub struct ApprovalSpec {
     pub subject: Subject,
     /// Yes or no.
     pub decision: Decision,
-    /// Why.
+    /// Why it was decided so.
     #[schemars(length(min = 1, max = 4096))]
     pub reason: String,
     /// Set where the decision is the customer's, written down by somebody else.

@@ -74,7 +74,7 @@ use crate::words::{
 #[x_kube(validation = Rule::new("!has(self.controls) || self.controls.all(c, !has(c.notApplicable) || self.agreements.exists(a, has(a.amendments) && a.amendments.exists(m, m.name == c.notApplicable.amendment)))").message("notApplicable.amendment must be the name of an entry of agreements[].amendments (DSA 4)"))]
 #[x_kube(validation = Rule::new("!has(self.termination) || !has(self.termination.deadlineReference) || self.agreements.exists(a, has(a.amendments) && a.amendments.exists(m, m.name == self.termination.deadlineReference))").message("termination.deadlineReference must be the name of an entry of agreements[].amendments (DSA 4)"))]
 #[x_kube(validation = Rule::new("!has(self.termination) || !has(self.termination.destination) || !isURL(self.termination.destination.address) || (has(self.customer.returnHosts) && url(self.termination.destination.address).getHostname() in self.customer.returnHosts)").message("termination.destination must lie on one of customer.returnHosts, fixed at onboarding"))]
-#[x_kube(validation = Rule::new("!has(self.encryption) || !has(self.encryption.workloads) || self.encryption.workloads.all(w, self.namespaces.exists(n, n.name == w.namespace))").message("encryption.workloads[].namespace must be the short name of an entry of namespaces"))]
+#[x_kube(validation = Rule::new("!has(self.encryption) || !has(self.encryption.workloads) || self.encryption.workloads.all(w, self.namespaces.exists(n, n.name == w.__namespace__))").message("encryption.workloads[].namespace must be the short name of an entry of namespaces"))]
 pub struct CustomerTenantSpec {
     /// The customer's identity for ever: a UUID, made once (`uuidgen`), never used twice. Keys,
     /// logs and certificates carry it.
@@ -401,8 +401,8 @@ pub struct Network {
 /// A declared peer: a namespace or a network.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.namespace) != has(self.cidr)").message("a peer is exactly one of namespace and cidr"))]
-#[x_kube(validation = Rule::new("!has(self.podLabels) || has(self.namespace)").message("podLabels go with namespace"))]
+#[x_kube(validation = Rule::new("has(self.__namespace__) != has(self.cidr)").message("a peer is exactly one of namespace and cidr"))]
+#[x_kube(validation = Rule::new("!has(self.podLabels) || has(self.__namespace__)").message("podLabels go with namespace"))]
 #[x_kube(validation = Rule::new("!has(self.hosts) || self.hosts.size() == 0 || has(self.cidr)").message("hosts go with cidr"))]
 pub struct Peer {
     /// Name of the entry.
@@ -654,7 +654,7 @@ pub struct ControlOverride {
 /// Why a control does not apply.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct NotApplicable {
-    /// Why.
+    /// Why the control does not apply.
     #[schemars(length(min = 1, max = 1024))]
     pub reason: String,
     /// The amendment, by its name under `agreements[].amendments`.
