@@ -1,0 +1,14 @@
+//! Approvals: over what a person decides, and whether the decision counts (DSA 2.4, DSA 4).
+//!
+//! Pure: no client, no clock, no environment. An approval names a [`digest`] of the thing as the
+//! person saw it; its [`standing`] says whether it counts now, and [`standing::enough`] whether
+//! those that count suffice.
+
+pub mod digest;
+pub mod standing;
+
+pub use digest::{DIGEST_VERSION, Subject, TakenOver, UnknownVersion, digest};
+pub use standing::{
+    Asked, Context, Counted, Outcome, Requester, Standing, VoidReason, approvals_needed, condition,
+    enough, expires_at, standing,
+};
