@@ -1,1 +1,20 @@
-//! placeholder
+//! The hands of Tenure: the process that keeps every tenant as its agreement demands.
+//!
+//! One reconcile is five calls, each its own file: `dereference` (from caches), `validate` (pure),
+//! `build` (pure), `apply` (the only one that writes), `status` (pure, written where it differs).
+
+pub mod approval;
+pub mod assess;
+pub mod caches;
+pub mod cluster;
+pub mod context;
+pub mod guards;
+pub mod isolation;
+pub mod observe;
+pub mod platform;
+pub mod policy;
+pub mod record;
+pub mod run;
+pub mod settings;
+pub mod support;
+pub mod tenant;

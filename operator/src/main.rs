@@ -1,1 +1,32 @@
-fn main() {}
+//! `tenure`: one binary, a subcommand for each process.
+
+use clap::{Parser, Subcommand};
+use tenure_operator::settings::Settings;
+use tenure_operator::{observe, run};
+
+/// Turns signed data security agreements into enforced, continuously proven controls.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Keeps every tenant as its agreement demands.
+    Operator(Settings),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Cli { command } = Cli::parse();
+    // One TLS provider for the whole tree; the only error is that one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match command {
+        Command::Operator(settings) => {
+            observe::logs::init(settings.log_format);
+            run::operator(settings).await
+        }
+    }
+}

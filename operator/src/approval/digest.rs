@@ -211,3 +211,197 @@ fn ordered(value: Value) -> Value {
         plain => plain,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::policy::samples;
+
+    fn namespaces() -> Vec<TakenOver> {
+        vec![
+            TakenOver {
+                name: "legacy".into(),
+                uid: "u-1".into(),
+            },
+            TakenOver {
+                name: "older".into(),
+                uid: "u-2".into(),
+            },
+        ]
+    }
+
+    #[track_caller]
+    fn check(subject: Subject<'_>, expect: &str) {
+        assert_eq!(
+            digest(1, &subject).as_deref(),
+            Ok(expect),
+            "made in the field: approvals hang on it"
+        );
+    }
+
+    #[test]
+    fn the_digests_of_version_1_never_change() {
+        let tenant = samples::tenant(samples::full_tenant());
+        let policy = samples::policy(samples::full_policy());
+        check(
+            Subject::TenantAmend(&tenant),
+            "sha256:4c37fbae378464e51a68e07412a9432666dd8a43e338558a2e8c67535786e52f",
+        );
+        check(
+            Subject::TenantAdopt(&tenant, &namespaces()),
+            "sha256:729a43d0a59955171d59cace360e431652d39171e8b0d355cda18654233916ad",
+        );
+        check(
+            Subject::PolicyLoosen(&policy),
+            "sha256:fb9472b7ca55103c362d5a518a496a359cbcd108fb7e830ec021e58435eee13c",
+        );
+    }
+
+    #[test]
+    fn the_digest_is_the_hash_of_the_canonical_document() {
+        // printf '{"action":"Loosen","fields":{"edges":[{"namespace":"dmz"}]},"kind":"TenancyPolicy","version":1}' | sha256sum
+        let policy = samples::policy(json!({"edges": [{"namespace": "dmz"}]}));
+        check(
+            Subject::PolicyLoosen(&policy),
+            "sha256:debfbbe36f22e735b8534a3226845f2e8eaa40a031985cc7ac9a1ad4ab0d6fe0",
+        );
+    }
+
+    /// Every value that could stand at a leaf instead.
+    fn others(value: &Value) -> Vec<Value> {
+        const WORDS: [&str; 14] = [
+            "Public",
+            "Observe",
+            "fr",
+            "Privacy",
+            "supplier-paragraph",
+            "Viewer",
+            "User",
+            "Customer",
+            "Destroy",
+            "Keep",
+            "Both",
+            "Privileged",
+            "UDP",
+            "Gateway",
+        ];
+        let guesses = ["AwsKms", "ZeroTrust", "pods", "SCTP"];
+        match value {
+            Value::Bool(flag) => vec![json!(!flag)],
+            Value::Number(number) => vec![json!(number.as_i64().unwrap() + 1)],
+            Value::String(text) => {
+                let words = WORDS.iter().chain(&guesses).map(|word| json!(word));
+                std::iter::once(json!(format!("{text}x")))
+                    .chain(words)
+                    .collect()
+            }
+            other => unreachable!("not a leaf: {other}"),
+        }
+    }
+
+    /// Changes each leaf of a full spec in turn, and removes each, and wants another digest each time.
+    #[track_caller]
+    fn check_leaves<T: DeserializeOwned>(full: &Value, least: usize, of: impl Fn(&T) -> String) {
+        let parse = |value: &Value| serde_json::from_value::<T>(value.clone());
+        let before = of(&parse(full).unwrap());
+        let leaves = samples::leaves(full);
+        assert!(leaves.len() >= least, "only {} leaves", leaves.len());
+        for leaf in leaves {
+            let value = full.pointer(&leaf).unwrap();
+            let changed = others(value)
+                .into_iter()
+                .filter(|other| other != value)
+                .find_map(|other| {
+                    let mut copy = full.clone();
+                    *copy.pointer_mut(&leaf).unwrap() = other;
+                    parse(&copy).ok()
+                });
+            let changed = changed.unwrap_or_else(|| panic!("no other value fits {leaf}"));
+            assert_ne!(of(&changed), before, "{leaf} changed");
+
+            let (parent, key) = leaf.rsplit_once('/').unwrap();
+            let mut copy = full.clone();
+            if let Value::Object(map) = copy.pointer_mut(parent).unwrap() {
+                map.remove(&key.replace("~1", "/"));
+            }
+            // Absent enforcement is Enforce; other absent fields are a change wherever they may be absent.
+            if leaf != "/enforcement"
+                && copy != *full
+                && let Ok(removed) = parse(&copy)
+            {
+                assert_ne!(of(&removed), before, "{leaf} removed");
+            }
+        }
+    }
+
+    #[test]
+    fn any_change_of_a_listed_field_changes_the_digest() {
+        check_leaves(
+            &samples::full_tenant(),
+            100,
+            |tenant: &CustomerTenantSpec| digest(1, &Subject::TenantAmend(tenant)).unwrap(),
+        );
+        check_leaves(&samples::full_policy(), 50, |policy: &TenancyPolicySpec| {
+            digest(1, &Subject::PolicyLoosen(policy)).unwrap()
+        });
+    }
+
+    #[test]
+    fn another_namespace_or_uid_to_take_over_changes_the_digest() {
+        let tenant = samples::tenant(samples::full_tenant());
+        let of = |namespaces: &[TakenOver]| {
+            digest(1, &Subject::TenantAdopt(&tenant, namespaces)).unwrap()
+        };
+        let before = of(&namespaces());
+        let mut remade = namespaces();
+        remade[0].uid = "u-9".into();
+        assert_ne!(of(&remade), before);
+        assert_ne!(of(&namespaces()[..1]), before);
+        let mut turned = namespaces();
+        turned.reverse();
+        assert_eq!(of(&turned), before);
+    }
+
+    #[test]
+    fn an_approval_for_one_action_is_none_for_another() {
+        let tenant = samples::tenant(samples::full_tenant());
+        let amend = digest(1, &Subject::TenantAmend(&tenant));
+        assert_ne!(amend, digest(1, &Subject::TenantAdopt(&tenant, &[])));
+    }
+
+    #[test]
+    fn written_out_defaults_change_no_digest() {
+        let written = samples::tenant_with(json!({"enforcement": "Enforce", "members": []}));
+        let absent = samples::tenant_with(json!({}));
+        let of = |tenant| digest(1, &Subject::TenantAmend(tenant));
+        assert_eq!(of(&written), of(&absent));
+    }
+
+    #[test]
+    fn an_unknown_version_is_an_error() {
+        let policy = TenancyPolicySpec::default();
+        for version in [0, 2, -1] {
+            let result = digest(version, &Subject::PolicyLoosen(&policy));
+            assert_eq!(result, Err(UnknownVersion(version)));
+        }
+        assert!(digest(DIGEST_VERSION, &Subject::PolicyLoosen(&policy)).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_lists_changes_no_digest(policy in samples::policies()) {
+            let mut turned = serde_json::to_value(&policy).unwrap();
+            for field in turned.as_object_mut().unwrap().values_mut() {
+                if let Some(list) = field.as_array_mut() {
+                    list.reverse();
+                }
+            }
+            let turned = samples::policy(turned);
+            let of = |policy| digest(1, &Subject::PolicyLoosen(policy));
+            prop_assert_eq!(of(&turned), of(&policy));
+        }
+    }
+}

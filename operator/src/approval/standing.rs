@@ -357,3 +357,371 @@ pub fn approvals_needed(action: Action, requester: &Requester) -> i32 {
         | Action::AcceptSweep => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000001";
+    const TENANT_ID: &str = "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn asked() -> Asked {
+        Asked {
+            action: Action::Amend,
+            kind: "CustomerTenant".into(),
+            name: "acme".into(),
+            tenant_id: Some(TENANT_ID.into()),
+            tenant: Some("acme".into()),
+            digests: [(1, DIGEST.to_owned())].into(),
+            requester: Requester::User("requester".into()),
+            since: Some(at("2026-05-01T08:00:00.7Z")),
+        }
+    }
+
+    fn approval(patch: Value) -> Approval {
+        let mut value = json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval",
+            "metadata": {"name": "one", "creationTimestamp": "2026-05-01T09:00:00Z"},
+            "spec": {
+                "action": "Amend",
+                "tenantRef": {"name": "acme"},
+                "subject": {
+                    "kind": "CustomerTenant", "name": "acme", "tenantID": TENANT_ID,
+                    "digest": DIGEST, "digestVersion": 1
+                },
+                "decision": "Approve",
+                "reason": "agreed",
+                "approver": {"username": "approver", "groups": []}
+            }
+        });
+        for (pointer, new) in patch.as_object().unwrap() {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            value.pointer_mut(parent).unwrap()[key] = new.clone();
+        }
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn judge(patch: Value, asked: Option<&Asked>, guard_gap: bool) -> Standing {
+        let context = Context {
+            asked,
+            now: at("2026-05-02T00:00:00Z"),
+            guard_gap,
+        };
+        standing(&approval(patch), &context)
+    }
+
+    /// The approval with these fields changed is void for this reason, and counts without them.
+    #[track_caller]
+    fn check(patch: Value, expect: VoidReason) {
+        assert_eq!(judge(patch, Some(&asked()), false), Standing::Void(expect));
+    }
+
+    fn counted(by: &str, decision: Decision, second: i64) -> Counted {
+        let at = Timestamp::from_second(second).unwrap();
+        Counted {
+            by: by.into(),
+            decision,
+            at,
+            identity_only: true,
+        }
+    }
+
+    #[test]
+    fn an_approval_by_somebody_else_on_the_current_digest_counts() {
+        let expect = Counted {
+            by: "approver".into(),
+            decision: Decision::Approve,
+            at: at("2026-05-01T09:00:00Z"),
+            identity_only: true,
+        };
+        assert_eq!(
+            judge(json!({}), Some(&asked()), false),
+            Standing::Counts(expect)
+        );
+    }
+
+    #[test]
+    fn a_rejection_counts_too() {
+        let standing = judge(json!({"/spec/decision": "Reject"}), Some(&asked()), false);
+        let Standing::Counts(counted) = standing else {
+            panic!("{standing:?}");
+        };
+        assert_eq!(counted.decision, Decision::Reject);
+    }
+
+    #[test]
+    fn each_reason_voids() {
+        check(
+            json!({"/spec/subject/name": "other"}),
+            VoidReason::SubjectUnknown,
+        );
+        check(
+            json!({"/spec/subject/kind": "AccessGrant"}),
+            VoidReason::SubjectUnknown,
+        );
+        check(
+            json!({"/spec/tenantRef": {"name": "other"}}),
+            VoidReason::TenantMismatch,
+        );
+        check(json!({"/spec/tenantRef": null}), VoidReason::TenantMismatch);
+        let id = "00000000-0000-4000-8000-000000000000";
+        check(
+            json!({"/spec/subject/tenantID": id}),
+            VoidReason::TenantMismatch,
+        );
+        check(
+            json!({"/spec/subject/tenantID": null}),
+            VoidReason::TenantMismatch,
+        );
+        check(json!({"/spec/action": "Adopt"}), VoidReason::ActionDiffers);
+        check(
+            json!({"/spec/subject/digestVersion": 2}),
+            VoidReason::VersionUnknown,
+        );
+        check(
+            json!({"/spec/subject/digest": "sha256:2"}),
+            VoidReason::DigestDiffers,
+        );
+        check(json!({"/spec/approver": null}), VoidReason::NotStamped);
+        check(
+            json!({"/spec/approver/username": ""}),
+            VoidReason::NotStamped,
+        );
+        check(
+            json!({"/spec/approver/username": "requester"}),
+            VoidReason::SelfApproval,
+        );
+        let early = json!({"/metadata/creationTimestamp": "2026-05-01T07:59:59Z"});
+        check(early, VoidReason::MadeBefore);
+        check(
+            json!({"/metadata/creationTimestamp": null}),
+            VoidReason::MadeBefore,
+        );
+        check(
+            json!({"/spec/notAfter": "2026-05-02T00:00:00Z"}),
+            VoidReason::Expired,
+        );
+        check(
+            json!({"/spec/notAfter": "tomorrow"}),
+            VoidReason::NotAfterUnreadable,
+        );
+        assert_eq!(
+            judge(json!({}), None, false),
+            Standing::Void(VoidReason::SubjectUnknown)
+        );
+        assert_eq!(
+            judge(json!({}), Some(&asked()), true),
+            Standing::Void(VoidReason::GuardGap)
+        );
+    }
+
+    #[test]
+    fn the_nearest_approval_that_is_not_void_counts() {
+        let counts =
+            |patch: Value| matches!(judge(patch, Some(&asked()), false), Standing::Counts(_));
+        assert!(counts(json!({"/spec/notAfter": "2026-05-02T00:00:01Z"})));
+        // Made within the second in which the change began to wait.
+        assert!(counts(
+            json!({"/metadata/creationTimestamp": "2026-05-01T08:00:00Z"})
+        ));
+        assert!(counts(json!({"/spec/approver/username": "Requester"})));
+    }
+
+    #[test]
+    fn from_a_repository_nobody_asked_and_nobody_is_oneself() {
+        let asked = Asked {
+            requester: Requester::Nobody,
+            ..asked()
+        };
+        let patch = json!({"/spec/approver/username": "requester"});
+        assert!(matches!(
+            judge(patch, Some(&asked), false),
+            Standing::Counts(_)
+        ));
+    }
+
+    #[test]
+    fn a_policy_is_approved_without_a_tenant() {
+        let asked = Asked {
+            action: Action::Loosen,
+            kind: "TenancyPolicy".into(),
+            name: "default".into(),
+            tenant_id: None,
+            tenant: None,
+            ..asked()
+        };
+        let policy = json!({
+            "/spec/action": "Loosen", "/spec/tenantRef": null,
+            "/spec/subject/kind": "TenancyPolicy", "/spec/subject/name": "default",
+            "/spec/subject/tenantID": null
+        });
+        assert!(matches!(
+            judge(policy.clone(), Some(&asked), false),
+            Standing::Counts(_)
+        ));
+        let mut with_tenant = policy;
+        with_tenant["/spec/tenantRef"] = json!({"name": "acme"});
+        let expect = Standing::Void(VoidReason::TenantMismatch);
+        assert_eq!(judge(with_tenant, Some(&asked), false), expect);
+    }
+
+    #[test]
+    fn an_applier_and_an_unstamped_change_are_nobody() {
+        let appliers = ["flux".to_owned()].into();
+        let check = |stamp: Option<&str>, expect: Requester| {
+            assert_eq!(Requester::from_stamp(stamp, &appliers), expect);
+        };
+        check(None, Requester::Nobody);
+        check(Some(""), Requester::Nobody);
+        check(Some("flux"), Requester::Nobody);
+        check(Some("somebody"), Requester::User("somebody".into()));
+    }
+
+    #[test]
+    fn two_are_needed_where_nobody_asked() {
+        let user = Requester::User("somebody".into());
+        let check = |action, nobody: i32, somebody: i32| {
+            let needed = [&Requester::Nobody, &user].map(|who| approvals_needed(action, who));
+            assert_eq!(needed, [nobody, somebody], "{action:?}");
+        };
+        check(Action::Loosen, 2, 1);
+        check(Action::Amend, 2, 1);
+        check(Action::Terminate, 2, 1);
+        check(Action::Adopt, 1, 1);
+        check(Action::Destroy, 2, 2);
+    }
+
+    #[test]
+    fn enough_counts_persons_by_their_newest_decision() {
+        use Decision::{Approve, Reject};
+        let check = |list: &[(&str, Decision, i64)], needed: i32, expect: Outcome| {
+            let counted: Vec<_> = list
+                .iter()
+                .map(|(by, what, at)| counted(by, *what, *at))
+                .collect();
+            assert_eq!(enough(&counted, needed), expect, "{list:?}");
+            assert_eq!(
+                enough(counted.iter().rev(), needed),
+                expect,
+                "{list:?} in another order"
+            );
+        };
+        let approved = |by: &[&str]| Outcome::Approved {
+            by: by.iter().map(|b| (*b).into()).collect(),
+        };
+        let rejected = |by: &[&str]| Outcome::Rejected {
+            by: by.iter().map(|b| (*b).into()).collect(),
+        };
+        check(&[], 1, Outcome::Waiting { have: 0, need: 1 });
+        check(&[("a", Approve, 1)], 1, approved(&["a"]));
+        check(
+            &[("a", Approve, 1)],
+            2,
+            Outcome::Waiting { have: 1, need: 2 },
+        );
+        check(
+            &[("a", Approve, 1), ("a", Approve, 2)],
+            2,
+            Outcome::Waiting { have: 1, need: 2 },
+        );
+        check(
+            &[("b", Approve, 1), ("a", Approve, 2)],
+            2,
+            approved(&["a", "b"]),
+        );
+        check(
+            &[("a", Approve, 1), ("b", Approve, 2), ("c", Reject, 0)],
+            2,
+            rejected(&["c"]),
+        );
+        check(&[("a", Reject, 1), ("a", Approve, 2)], 1, approved(&["a"]));
+        check(&[("a", Approve, 1), ("a", Reject, 2)], 1, rejected(&["a"]));
+        check(&[("a", Approve, 1), ("a", Reject, 1)], 1, rejected(&["a"]));
+        check(&[], 0, Outcome::Waiting { have: 0, need: 1 });
+    }
+
+    #[test]
+    fn the_condition_says_why_in_bounded_words() {
+        let words: BTreeSet<&str> = VoidReason::ALL
+            .iter()
+            .map(|reason| reason.reason())
+            .collect();
+        assert_eq!(
+            words.len(),
+            VoidReason::ALL.len(),
+            "each reason has its own word"
+        );
+        for reason in VoidReason::ALL {
+            let (status, word, message) = condition(&Standing::Void(reason));
+            assert_eq!((status, word), ("False", reason.reason()));
+            assert!(word.chars().all(|c| c.is_ascii_alphabetic()) && !message.is_empty());
+        }
+        let check = |decision, identity_only, expect: (&str, &str, &str)| {
+            let counted = Counted {
+                identity_only,
+                ..counted("a", decision, 1)
+            };
+            let (status, reason, message) = condition(&Standing::Counts(counted));
+            assert_eq!((status, reason, message.as_str()), expect);
+        };
+        let only = "; persons are not known, so separation of duties compared user names only";
+        check(
+            Decision::Approve,
+            true,
+            ("True", "IdentityOnly", &format!("a approves{only}")),
+        );
+        check(Decision::Approve, false, ("True", "Approves", "a approves"));
+        check(
+            Decision::Reject,
+            true,
+            ("True", "Rejects", &format!("a rejects{only}")),
+        );
+    }
+
+    #[test]
+    fn an_approval_says_when_it_ends() {
+        let ends = approval(json!({"/spec/notAfter": "2026-05-02T00:00:00Z"}));
+        assert_eq!(expires_at(&ends), Some(at("2026-05-02T00:00:00Z")));
+        assert_eq!(expires_at(&approval(json!({}))), None);
+    }
+
+    fn decisions() -> impl Strategy<Value = Vec<Counted>> {
+        let one = (
+            prop::sample::select(&["a", "b", "c"][..]),
+            any::<bool>(),
+            0..4i64,
+        );
+        let one = one.prop_map(|(by, yes, second)| {
+            counted(
+                by,
+                if yes {
+                    Decision::Approve
+                } else {
+                    Decision::Reject
+                },
+                second,
+            )
+        });
+        prop::collection::vec(one, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_decisions_are_listed_means_nothing(
+            (list, turned) in decisions().prop_flat_map(|list| {
+                let turned = proptest::strategy::Just(list.clone()).prop_shuffle();
+                (proptest::strategy::Just(list), turned)
+            }),
+            needed in 1..4i32,
+        ) {
+            prop_assert_eq!(enough(&list, needed), enough(&turned, needed));
+        }
+    }
+}

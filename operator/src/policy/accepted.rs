@@ -866,3 +866,325 @@ fn parse_retention(retention: Option<&RetentionDefaults>, faults: &mut Faults) -
         backups: read("backups", backups),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::policy::samples;
+
+    #[track_caller]
+    fn check(spec: Value, expect: &[&str]) {
+        let faults = Accepted::from_spec(&samples::policy(spec))
+            .err()
+            .unwrap_or_default();
+        let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(fields, expect);
+    }
+
+    #[test]
+    fn an_empty_spec_is_strict() {
+        let accepted = Accepted::builtin();
+        for classification in Classification::ALL {
+            let baseline = accepted.baseline(classification);
+            assert_eq!(baseline.pod_security, PodSecurity::Restricted);
+            assert!(baseline.storage_classes.is_empty() && !baseline.any_egress);
+            assert!(baseline.quota.contains_key("pods") && baseline.limits.default.is_some());
+        }
+        assert!(accepted.grantable_roles.is_empty() && accepted.edges.is_empty());
+        assert!(accepted.platform_ingress.is_empty() && accepted.gitops_appliers.is_empty());
+        assert_eq!(accepted.classes, Classes::default());
+        assert!(
+            Guard::ALL
+                .into_iter()
+                .all(|guard| accepted.trusted(guard).next().is_none())
+        );
+        assert_eq!(accepted.break_glass_group, "tenure:break-glass");
+        assert_eq!((accepted.restore_identity, accepted.mfa), (None, None));
+        assert!(!accepted.cluster_network_policy && !accepted.supplier_paragraph_covered);
+        assert_eq!(accepted.dns.namespace, "kube-system");
+        assert_eq!(accepted.dns.pod_labels["k8s-app"], "kube-dns");
+        assert_eq!(accepted.dns.ports, PortSet::new(&dns_ports()));
+        assert_eq!(accepted.hosting, Hosting::default());
+    }
+
+    #[test]
+    fn the_built_in_baseline_would_pass_as_a_written_one() {
+        let builtin = builtin_baseline();
+        let written = TenancyPolicySpec {
+            baselines: vec![Baseline {
+                classification: Classification::Restricted,
+                pod_security: Some(builtin.pod_security),
+                storage_classes: vec![],
+                any_egress: Some(builtin.any_egress),
+                roles: None,
+                quota: Some(builtin.quota),
+                limits: Some(builtin.limits),
+            }],
+            ..TenancyPolicySpec::default()
+        };
+        assert_eq!(Accepted::from_spec(&written), Ok(Accepted::builtin()));
+    }
+
+    #[test]
+    fn every_field_of_a_full_policy_arrives() {
+        let accepted = Accepted::from_spec(&samples::policy(samples::full_policy())).unwrap();
+        let internal = accepted.baseline(Classification::Internal);
+        assert_eq!(internal.pod_security, PodSecurity::Baseline);
+        assert!(internal.any_egress && internal.storage_classes.contains("encrypted"));
+        assert_eq!(internal.roles, Some(["reader".to_owned()].into()));
+        assert_eq!(internal.quota["pods"], "20");
+        assert_eq!(
+            *accepted.baseline(Classification::Public),
+            builtin_baseline()
+        );
+        let reader = &accepted.grantable_roles["reader"];
+        assert_eq!(
+            (reader.longest, reader.approvals),
+            (SignedDuration::from_hours(8), 2)
+        );
+        assert!(
+            reader.session_only && reader.privileged && reader.exclusive_with.contains("writer")
+        );
+        assert!(accepted.privileged_roles.contains("platform-admin"));
+        assert_eq!(accepted.platform_ingress["scrape"].namespace, "monitoring");
+        assert_eq!(
+            accepted.ingress_namespaces(),
+            ["ingress", "monitoring"].into()
+        );
+        assert_eq!(
+            accepted.classes.ingress["public"].as_deref(),
+            Some("rule set 4")
+        );
+        assert_eq!(accepted.dns.namespace, "dns");
+        assert_eq!(
+            accepted.source_ranges["vpn"].net,
+            "198.51.100.0/24".parse().unwrap()
+        );
+        let trusted: Vec<_> = accepted.trusted(Guard::Exposure).collect();
+        assert_eq!(
+            trusted,
+            [(
+                "system:serviceaccount:cert-manager:cert-manager",
+                "solves HTTP-01 challenges"
+            )]
+        );
+        assert_eq!(accepted.break_glass_group, "emergency");
+        assert!(
+            accepted
+                .gitops_appliers
+                .contains("system:serviceaccount:flux:applier")
+        );
+        assert_eq!(
+            accepted.restore_identity.unwrap(),
+            "system:serviceaccount:velero:velero"
+        );
+        assert_eq!(
+            accepted.mfa.unwrap().extra_values,
+            ["otp".to_owned()].into()
+        );
+        assert_eq!(
+            accepted.key_services["vault"].credentials.as_deref(),
+            Some("vault")
+        );
+        assert_eq!(accepted.log_sinks["archive"].address, "s3://logs");
+        assert_eq!(
+            accepted.retention,
+            Retention {
+                logs: Some(365),
+                backups: Some(30)
+            }
+        );
+        assert_eq!(accepted.hosting.telework, Some(true));
+        assert_eq!(accepted.security_contact.unwrap().name, "Security desk");
+        assert!(accepted.cluster_network_policy && accepted.supplier_paragraph_covered);
+    }
+
+    #[test]
+    fn what_cannot_be_in_force_is_refused_with_its_place() {
+        let baseline = |patch: Value| {
+            let mut baseline = json!({"classification": "Restricted"});
+            baseline
+                .as_object_mut()
+                .unwrap()
+                .extend(patch.as_object().unwrap().clone());
+            json!({"baselines": [baseline]})
+        };
+        check(json!({}), &[]);
+        check(
+            baseline(json!({"anyEgress": true})),
+            &["spec.baselines[Restricted].anyEgress"],
+        );
+        check(
+            json!({"baselines": [
+                {"classification": "Confidential", "anyEgress": true},
+                {"classification": "Internal", "anyEgress": true},
+                {"classification": "Internal"}
+            ]}),
+            &[
+                "spec.baselines[Confidential].anyEgress",
+                "spec.baselines[Internal]",
+            ],
+        );
+        check(
+            baseline(json!({"storageClasses": ["a,b"]})),
+            &["spec.baselines[Restricted].storageClasses[a,b]"],
+        );
+        check(
+            baseline(json!({"quota": {"pods": "-1", "lots": "1", "limits.cpu": "many"}})),
+            &[
+                "spec.baselines[Restricted].quota.limits.cpu",
+                "spec.baselines[Restricted].quota.lots",
+                "spec.baselines[Restricted].quota.pods",
+            ],
+        );
+        check(
+            baseline(json!({"limits": {
+                "default": {"cpu": "2"}, "defaultRequest": {"cpu": "3"}, "max": {"cpu": "1500m"}
+            }})),
+            &[
+                "spec.baselines[Restricted].limits.default.cpu",
+                "spec.baselines[Restricted].limits.defaultRequest.cpu",
+                "spec.baselines[Restricted].limits.defaultRequest.cpu",
+            ],
+        );
+        let role = |longest: &str, approvals: i32| json!({"grantableRoles": [{"name": "r", "longest": longest, "approvals": approvals}]});
+        check(role("PT8H", 1), &[]);
+        for longest in ["PT0M", "P0D", "8h", "P", "PT", "PT8", "P-1D", "P1W", "PTH"] {
+            check(role(longest, 1), &["spec.grantableRoles[r].longest"]);
+        }
+        check(role("PT8H", 0), &["spec.grantableRoles[r].approvals"]);
+        check(
+            json!({"privilegedRoles": ["a,b"]}),
+            &["spec.privilegedRoles[a,b]"],
+        );
+        let scrape = |port: i32, end: i32| {
+            json!({"platformIngress": [
+                {"name": "s", "namespace": "n", "ports": [{"port": port, "endPort": end}]}
+            ]})
+        };
+        check(scrape(1, 65535), &[]);
+        check(scrape(9, 8), &["spec.platformIngress[s].ports"]);
+        check(scrape(0, 8), &["spec.platformIngress[s].ports"]);
+        check(scrape(1, 65536), &["spec.platformIngress[s].ports"]);
+        check(json!({"edges": [{"namespace": ""}]}), &["spec.edges[]"]);
+        let class =
+            |kind: &str, name: &str| json!({"exposureClasses": [{"kind": kind, "name": name}]});
+        check(class("SharedGateway", "ns/gw"), &[]);
+        check(
+            class("SharedGateway", "gw"),
+            &["spec.exposureClasses[SharedGateway gw]"],
+        );
+        check(
+            class("SharedGateway", "a/b/c"),
+            &["spec.exposureClasses[SharedGateway a/b/c]"],
+        );
+        check(
+            class("Ingress", "a/b"),
+            &["spec.exposureClasses[Ingress a/b]"],
+        );
+        check(
+            json!({"dns": {"namespace": "d", "podLabels": {}}}),
+            &["spec.dns.podLabels"],
+        );
+        check(
+            json!({"sourceRanges": [{"name": "v", "cidr": "10.0.0.0/33", "kind": "Vpn"}]}),
+            &["spec.sourceRanges[v].cidr"],
+        );
+        let trust = |user: &str| json!({"trustedControllers": [{"guard": "pods", "username": user, "reason": "x"}]});
+        check(trust("Jane Doe"), &[]);
+        for user in [
+            "*",
+            "system:anonymous",
+            "a,b",
+            " a",
+            "system:serviceaccount:*",
+        ] {
+            check(
+                trust(user),
+                &[&format!("spec.trustedControllers[pods {user}]")],
+            );
+        }
+        check(
+            json!({"breakGlassGroup": "system:masters"}),
+            &["spec.breakGlassGroup"],
+        );
+        check(json!({"breakGlassGroup": "a,b"}), &["spec.breakGlassGroup"]);
+        check(
+            json!({"gitopsAppliers": [{"username": "system:anonymous"}]}),
+            &["spec.gitopsAppliers[system:anonymous]"],
+        );
+        check(
+            json!({"restore": {"username": "*"}}),
+            &["spec.restore.username"],
+        );
+        check(
+            json!({"identityProvider": {"mfaExtraKey": "k", "mfaExtraValues": []}}),
+            &["spec.identityProvider.mfaExtraValues"],
+        );
+        check(
+            json!({"keyServices": [{"name": "v", "kind": "Vault", "address": "http://v"}]}),
+            &["spec.keyServices[v].address"],
+        );
+        check(
+            json!({"logSinks": [{"name": "s", "address": "http://s"}]}),
+            &["spec.logSinks[s].address"],
+        );
+        check(
+            json!({"retention": {"logs": "P0D", "backups": "30"}}),
+            &["spec.retention.backups", "spec.retention.logs"],
+        );
+    }
+
+    #[test]
+    fn an_entry_listed_twice_is_refused() {
+        let twice = |list: &str, entry: Value| json!({list: [entry, entry]});
+        let role = json!({"name": "r", "longest": "PT8H", "approvals": 1});
+        check(twice("grantableRoles", role), &["spec.grantableRoles[r]"]);
+        let entry = json!({"name": "s", "namespace": "n"});
+        check(
+            twice("platformIngress", entry),
+            &["spec.platformIngress[s]"],
+        );
+        let class = json!({"kind": "Gateway", "name": "c"});
+        check(
+            twice("exposureClasses", class),
+            &["spec.exposureClasses[Gateway c]"],
+        );
+        let trust = json!({"guard": "pods", "username": "u", "reason": "x"});
+        check(
+            twice("trustedControllers", trust),
+            &["spec.trustedControllers[pods u]"],
+        );
+        let range = json!({"name": "v", "cidr": "10.0.0.0/8", "kind": "Vpn"});
+        check(twice("sourceRanges", range), &["spec.sourceRanges[v]"]);
+        let service = json!({"name": "v", "kind": "Vault", "address": "https://v"});
+        check(twice("keyServices", service), &["spec.keyServices[v]"]);
+        let sink = json!({"name": "s", "address": "https://s"});
+        check(twice("logSinks", sink), &["spec.logSinks[s]"]);
+    }
+
+    #[test]
+    fn periods_read_as_they_are_written() {
+        assert_eq!(period("PT30M"), Some(SignedDuration::from_mins(30)));
+        assert_eq!(period("PT8H"), Some(SignedDuration::from_hours(8)));
+        assert_eq!(period("P2D"), Some(SignedDuration::from_hours(48)));
+        for nonsense in [
+            "",
+            "P",
+            "PT",
+            "P1",
+            "PT1",
+            "P+1D",
+            "PT1S",
+            "P1DT1H",
+            "P9999999999D",
+            "é",
+        ] {
+            assert_eq!(period(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(days("P90D"), Some(90));
+        assert_eq!(days("PT90H"), None);
+    }
+}

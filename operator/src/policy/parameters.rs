@@ -78,3 +78,81 @@ fn parameter_key(guard: Guard) -> String {
         | Guard::Pods => format!("trusted-controllers.{}", guard.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::policy::samples;
+
+    #[track_caller]
+    fn check(spec: Value, expect: &[(&str, &str)]) {
+        let accepted = Accepted::from_spec(&samples::policy(spec)).unwrap();
+        let data = guard_parameters(&accepted);
+        let data: Vec<_> = data
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(data, expect);
+    }
+
+    #[test]
+    fn strict_settings_have_no_parameters() {
+        check(json!({}), &[]);
+        check(json!({"breakGlassGroup": "tenure:break-glass"}), &[]);
+    }
+
+    #[test]
+    fn every_parameter_has_its_key() {
+        let trusted: Vec<Value> = Guard::ALL
+            .into_iter()
+            .map(|guard| json!({"guard": guard, "username": guard.as_str(), "reason": "x"}))
+            .collect();
+        check(
+            json!({
+                "breakGlassGroup": "emergency",
+                "gitopsAppliers": [{"username": "flux"}],
+                "restore": {"username": "velero"},
+                "identityProvider": {"mfaExtraKey": "amr", "mfaExtraValues": ["otp"]},
+                "privilegedRoles": ["platform-admin"],
+                "trustedControllers": trusted
+            }),
+            &[
+                ("break-glass-group", "emergency"),
+                ("gitops-appliers", "flux"),
+                ("mfa-extra-key", "amr"),
+                ("mfa-extra-values", "otp"),
+                ("privileged-roles", "platform-admin"),
+                ("restore-identity", "velero"),
+                ("token-minters", "tokens"),
+                ("trusted-controllers.exposure", "exposure"),
+                ("trusted-controllers.networkpolicies", "networkpolicies"),
+                ("trusted-controllers.pods", "pods"),
+                ("trusted-controllers.rolebindings", "rolebindings"),
+                ("trusted-controllers.services", "services"),
+                ("trusted-controllers.storage", "storage"),
+            ],
+        );
+    }
+
+    #[test]
+    fn lists_are_sorted_and_comma_separated() {
+        let users = json!([{"username": "flux"}, {"username": "argo"}]);
+        check(
+            json!({"gitopsAppliers": users}),
+            &[("gitops-appliers", "argo,flux")],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_is_empty(policy in samples::policies()) {
+            let accepted = Accepted::from_spec(&policy).unwrap();
+            for (key, value) in guard_parameters(&accepted) {
+                prop_assert!(!value.is_empty() && value.split(',').all(|word| !word.is_empty()), "{}", key);
+            }
+        }
+    }
+}

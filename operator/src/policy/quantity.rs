@@ -154,6 +154,6 @@ mod tests {
     #[test]
     fn the_same_amount_in_other_words_is_equal() {
         assert_eq!(Quantity::parse("1000m"), Quantity::parse("1"));
-        assert!(Quantity::parse("1Gi") > Quantity::parse("1G"));
+        assert!(Quantity::parse("1Gi").unwrap() > Quantity::parse("1G").unwrap());
     }
 }

@@ -212,9 +212,9 @@ impl Scale {
         new: Option<&Vec<String>>,
     ) -> Option<Vec<String>> {
         let field = format!("{path}.roles");
-        match (old, new) {
-            (None, new) => new.cloned(),
-            (Some(old), Some(new)) => Some(self.permitted(&BASELINE_ROLES, &field, old, new)),
+        let mut roles = match (old, new) {
+            (None, new) => new?.clone(),
+            (Some(old), Some(new)) => self.permitted(&BASELINE_ROLES, &field, old, new),
             (Some(old), None) => {
                 let before = show_list(old, String::clone);
                 self.note(
@@ -223,9 +223,11 @@ impl Scale {
                     before,
                     "(every grantable role)".into(),
                 );
-                Some(old.clone())
+                old.clone()
             }
-        }
+        };
+        roles.sort();
+        Some(roles)
     }
 
     fn roles(&mut self, old: &[GrantableRole], new: &[GrantableRole]) -> Vec<GrantableRole> {
@@ -354,26 +356,32 @@ impl Scale {
     /// While no range is declared nothing is limited, so the list waits as a whole: taking entries
     /// out one by one must not end at "no limit".
     fn source_ranges(&mut self, old: &[SourceRange], new: &[SourceRange]) -> Vec<SourceRange> {
+        let mut merged = self.source_ranges_in_force(old, new).to_vec();
+        merged.sort_by(|a, b| a.name.cmp(&b.name));
+        merged
+    }
+
+    fn source_ranges_in_force<'a>(
+        &mut self,
+        old: &'a [SourceRange],
+        new: &'a [SourceRange],
+    ) -> &'a [SourceRange] {
         const LIST: &str = "spec.sourceRanges";
         if old.is_empty() {
-            return new.to_vec();
+            return new;
         }
         if new.is_empty() {
-            self.note(
-                &SOURCE_RANGE,
-                LIST,
-                show_list(old, show_range),
-                "(no limit)".into(),
-            );
-            return old.to_vec();
+            let before = show_list(old, show_range);
+            self.note(&SOURCE_RANGE, LIST, before, "(no limit)".into());
+            return old;
         }
         let before = self.found.len();
         let key = |entry: &SourceRange| entry.name.clone();
-        let merged = self.permits(&SOURCE_RANGE, LIST, old, new, key, range_within, show_range);
+        self.permits(&SOURCE_RANGE, LIST, old, new, key, range_within, show_range);
         if self.found.len() > before {
-            return old.to_vec();
+            return old;
         }
-        merged
+        new
     }
 
     fn break_glass(&mut self, old: Option<&String>, new: Option<&String>) -> Option<String> {
@@ -406,6 +414,16 @@ impl Scale {
         old: Option<&IdentityProvider>,
         new: Option<&IdentityProvider>,
     ) -> Option<IdentityProvider> {
+        let mut merged = self.mfa_in_force(old, new)?;
+        merged.mfa_extra_values.sort();
+        Some(merged)
+    }
+
+    fn mfa_in_force(
+        &mut self,
+        old: Option<&IdentityProvider>,
+        new: Option<&IdentityProvider>,
+    ) -> Option<IdentityProvider> {
         let Some(before) = old else {
             return new.cloned();
         };
@@ -416,14 +434,17 @@ impl Scale {
             return old.cloned();
         };
         let list = "spec.identityProvider.mfaExtraValues";
-        let (before, after) = (&before.mfa_extra_values, &after.mfa_extra_values);
-        let mut values = self.permitted(&MFA_VALUE, list, before, after);
+        let IdentityProvider {
+            mfa_extra_key,
+            mfa_extra_values,
+        } = after;
+        let values = self.permitted(&MFA_VALUE, list, &before.mfa_extra_values, mfa_extra_values);
         if values.is_empty() {
             // None of the old values stays: an empty list would lock everybody out.
-            values.clone_from(before);
+            return old.cloned();
         }
-        new.map(|provider| IdentityProvider {
-            mfa_extra_key: provider.mfa_extra_key.clone(),
+        Some(IdentityProvider {
+            mfa_extra_key: mfa_extra_key.clone(),
             mfa_extra_values: values,
         })
     }

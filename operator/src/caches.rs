@@ -1,0 +1,509 @@
+//! Everything the operator keeps in memory of the cluster, and the tasks that follow it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, LimitRange, Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::Value;
+use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, keys};
+
+use crate::cluster::cache::follow;
+use crate::cluster::{Cache, Change, Handover, Kind, Queue};
+use crate::isolation::{NamespaceFacts, PodFacts, PolicyFacts, World};
+
+/// Name under which the queue holds the platform's own work.
+pub const PLATFORM: &str = "";
+
+/// The model of who can reach whom, and which namespaces changed since it was last evaluated.
+pub type SharedWorld = Arc<RwLock<World>>;
+
+/// Caches of every kind the operator reads.
+pub struct Caches {
+    /// Tenants as declared.
+    pub tenants: Arc<Cache<DeserializeGuard<CustomerTenant>>>,
+    /// The platform's settings as declared.
+    pub policies: Arc<Cache<DeserializeGuard<TenancyPolicy>>>,
+    /// Decisions.
+    pub approvals: Arc<Cache<DeserializeGuard<Approval>>>,
+    /// Namespaces, everybody's.
+    pub namespaces: Arc<Cache<Namespace>>,
+    /// NetworkPolicies, everybody's.
+    pub network_policies: Arc<Cache<NetworkPolicy>>,
+    /// Quotas.
+    pub quotas: Arc<Cache<ResourceQuota>>,
+    /// Limit ranges.
+    pub limits: Arc<Cache<LimitRange>>,
+    /// Role bindings.
+    pub bindings: Arc<Cache<RoleBinding>>,
+    /// Standing cluster-wide bindings.
+    pub cluster_bindings: Arc<Cache<ClusterRoleBinding>>,
+    /// Services.
+    pub services: Arc<Cache<Service>>,
+    /// Ingresses.
+    pub ingresses: Arc<Cache<Ingress>>,
+    /// Roles.
+    pub roles: Arc<Cache<Role>>,
+    /// Cluster roles.
+    pub cluster_roles: Arc<Cache<ClusterRole>>,
+    /// Claims.
+    pub claims: Arc<Cache<PersistentVolumeClaim>>,
+    /// ConfigMaps of the operator's own namespace.
+    pub own_maps: Arc<Cache<ConfigMap>>,
+    /// Guards: validating policies.
+    pub guards: Arc<Cache<ValidatingAdmissionPolicy>>,
+    /// Guards: their bindings.
+    pub guard_bindings: Arc<Cache<ValidatingAdmissionPolicyBinding>>,
+    /// Stamps: mutating policies.
+    pub stamps: Arc<Cache<MutatingAdmissionPolicy>>,
+    /// Stamps: their bindings.
+    pub stamp_bindings: Arc<Cache<MutatingAdmissionPolicyBinding>>,
+    /// Who can reach whom.
+    pub world: SharedWorld,
+    pods: Arc<Pods>,
+}
+
+/// Which tenant a namespace belongs to, as last rendered: an object whose marks were stripped is
+/// still found through its namespace.
+#[derive(Clone, Default)]
+pub struct Holders(Arc<RwLock<BTreeMap<String, String>>>);
+
+impl Holders {
+    /// The tenant that holds a namespace.
+    pub fn of(&self, namespace: &str) -> Option<String> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(namespace)
+            .cloned()
+    }
+
+    /// Notes that a tenant holds exactly these namespaces.
+    pub fn set<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) {
+        let mut holders = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        holders.retain(|_, holder| holder != tenant);
+        holders.extend(namespaces.map(|namespace| (namespace.to_owned(), tenant.to_owned())));
+    }
+}
+
+/// Wakes the tenants that an object concerns.
+#[derive(Clone)]
+struct Waker {
+    queue: Arc<Queue>,
+    holders: Holders,
+    reach: Arc<tokio::sync::Notify>,
+}
+
+impl Waker {
+    fn object<K: Resource>(&self, object: &K) {
+        let namespace = object
+            .meta()
+            .namespace
+            .as_deref()
+            .or(object.meta().name.as_deref());
+        if let Some(tenant) = namespace.and_then(|namespace| self.holders.of(namespace)) {
+            self.queue.wake(&tenant);
+        }
+        if let Some(tenant) = object
+            .meta()
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(keys::TENANT))
+        {
+            self.queue.wake(tenant);
+        }
+    }
+
+    fn any<K: Resource + 'static>(&self) -> impl Fn(&K, Change) + Send + Sync + 'static {
+        let waker = self.clone();
+        move |object, _| waker.object(object)
+    }
+
+    fn platform<K: 'static>(&self) -> impl Fn(&K, Change) + Send + Sync + 'static {
+        let queue = self.queue.clone();
+        move |_, _| queue.wake(PLATFORM)
+    }
+}
+
+impl Caches {
+    /// Empty caches whose changes wake names in `queue`; `reach` is told when reachability may have changed.
+    pub fn new(queue: &Arc<Queue>, holders: &Holders, reach: &Arc<tokio::sync::Notify>) -> Self {
+        let waker = Waker {
+            queue: queue.clone(),
+            holders: holders.clone(),
+            reach: reach.clone(),
+        };
+        let world: SharedWorld = Arc::default();
+        let tenant_queue = queue.clone();
+        Self {
+            tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, _| {
+                tenant_queue.wake(&tenant.name_any())
+            }),
+            policies: Cache::new(waker.platform()),
+            approvals: Cache::new(approval_wakes(queue.clone())),
+            namespaces: Cache::new(namespace_seen(waker.clone(), world.clone())),
+            network_policies: Cache::new(policy_seen(waker.clone(), world.clone())),
+            quotas: Cache::new(waker.any()),
+            limits: Cache::new(waker.any()),
+            bindings: Cache::new(waker.any()),
+            cluster_bindings: Cache::new(|_, _| {}),
+            services: Cache::new(waker.any()),
+            ingresses: Cache::new(waker.any()),
+            roles: Cache::new(waker.any()),
+            cluster_roles: Cache::new(|_, _| {}),
+            claims: Cache::new(waker.any()),
+            own_maps: Cache::new(waker.platform()),
+            guards: Cache::new(waker.platform()),
+            guard_bindings: Cache::new(waker.platform()),
+            stamps: Cache::new(waker.platform()),
+            stamp_bindings: Cache::new(waker.platform()),
+            pods: Arc::new(Pods {
+                world: world.clone(),
+                waker,
+                seen: RwLock::default(),
+                ready: tokio::sync::watch::Sender::new(false),
+            }),
+            world,
+        }
+    }
+
+    /// Follows every kind until the process ends.
+    pub fn spawn(&self, client: &Client, namespace: &str) {
+        let config = || watcher::Config::default().page_size(500);
+        spawn_follow(Api::all(client.clone()), config(), &self.namespaces);
+        spawn_follow(Api::all(client.clone()), config(), &self.network_policies);
+        spawn_follow(Api::all(client.clone()), config(), &self.quotas);
+        spawn_follow(Api::all(client.clone()), config(), &self.limits);
+        spawn_follow(Api::all(client.clone()), config(), &self.bindings);
+        spawn_follow(Api::all(client.clone()), config(), &self.cluster_bindings);
+        spawn_follow(Api::all(client.clone()), config(), &self.services);
+        spawn_follow(Api::all(client.clone()), config(), &self.ingresses);
+        spawn_follow(Api::all(client.clone()), config(), &self.roles);
+        spawn_follow(Api::all(client.clone()), config(), &self.cluster_roles);
+        spawn_follow(Api::all(client.clone()), config(), &self.claims);
+        spawn_follow(
+            Api::namespaced(client.clone(), namespace),
+            config(),
+            &self.own_maps,
+        );
+        let ours = || config().labels("app.kubernetes.io/part-of=tenure");
+        spawn_follow(Api::all(client.clone()), ours(), &self.guards);
+        spawn_follow(Api::all(client.clone()), ours(), &self.guard_bindings);
+        spawn_follow(Api::all(client.clone()), ours(), &self.stamps);
+        spawn_follow(Api::all(client.clone()), ours(), &self.stamp_bindings);
+        spawn_own_kind(client, &self.tenants);
+        spawn_own_kind(client, &self.policies);
+        spawn_own_kind(client, &self.approvals);
+        let pods = self.pods.clone();
+        tokio::spawn(follow(
+            Api::<Pod>::all(client.clone()),
+            config(),
+            pods,
+            |error| tracing::warn!(%error, kind = "Pod", "watch failed"),
+        ));
+    }
+
+    /// Waits until the first listing of every kind is complete (or our kinds are known to be missing).
+    pub async fn ready(&self) {
+        self.namespaces.ready().await;
+        self.network_policies.ready().await;
+        self.quotas.ready().await;
+        self.limits.ready().await;
+        self.bindings.ready().await;
+        self.cluster_bindings.ready().await;
+        self.services.ready().await;
+        self.ingresses.ready().await;
+        self.roles.ready().await;
+        self.cluster_roles.ready().await;
+        self.claims.ready().await;
+        self.own_maps.ready().await;
+        self.guards.ready().await;
+        self.guard_bindings.ready().await;
+        self.stamps.ready().await;
+        self.stamp_bindings.ready().await;
+        self.tenants.ready().await;
+        self.policies.ready().await;
+        self.approvals.ready().await;
+        let _ = self.pods.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// A managed object as it is.
+    pub fn live(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        match kind {
+            Kind::Namespace => json(self.namespaces.get("", name)?.as_ref()),
+            Kind::NetworkPolicy => json(self.network_policies.get(namespace, name)?.as_ref()),
+            Kind::ResourceQuota => json(self.quotas.get(namespace, name)?.as_ref()),
+            Kind::LimitRange => json(self.limits.get(namespace, name)?.as_ref()),
+            Kind::RoleBinding => json(self.bindings.get(namespace, name)?.as_ref()),
+            Kind::ClusterNetworkPolicy => None,
+        }
+    }
+
+    /// Objects of a namespaced kind in a namespace that carry all three ownership marks.
+    pub fn ours(&self, kind: Kind, namespace: &str, tenant: &str, tenant_id: &str) -> Vec<Value> {
+        match kind {
+            Kind::NetworkPolicy => ours(
+                &self.network_policies.in_namespace(namespace),
+                tenant,
+                tenant_id,
+            ),
+            Kind::ResourceQuota => ours(&self.quotas.in_namespace(namespace), tenant, tenant_id),
+            Kind::LimitRange => ours(&self.limits.in_namespace(namespace), tenant, tenant_id),
+            Kind::RoleBinding => ours(&self.bindings.in_namespace(namespace), tenant, tenant_id),
+            Kind::Namespace | Kind::ClusterNetworkPolicy => Vec::new(),
+        }
+    }
+
+    /// Takes in the answer to our own write.
+    pub fn remember(&self, kind: Kind, object: Value) {
+        match kind {
+            Kind::Namespace => remember(&self.namespaces, object),
+            Kind::NetworkPolicy => remember(&self.network_policies, object),
+            Kind::ResourceQuota => remember(&self.quotas, object),
+            Kind::LimitRange => remember(&self.limits, object),
+            Kind::RoleBinding => remember(&self.bindings, object),
+            Kind::ClusterNetworkPolicy => {}
+        }
+    }
+
+    /// Takes in our own deletion.
+    pub fn forget(&self, kind: Kind, namespace: &str, name: &str) {
+        match kind {
+            Kind::NetworkPolicy => self.network_policies.forget(namespace, name),
+            Kind::ResourceQuota => self.quotas.forget(namespace, name),
+            Kind::LimitRange => self.limits.forget(namespace, name),
+            Kind::RoleBinding => self.bindings.forget(namespace, name),
+            Kind::Namespace | Kind::ClusterNetworkPolicy => {}
+        }
+    }
+}
+
+/// Whether an object carries all three ownership marks of a tenant.
+pub fn is_ours<K: Resource>(object: &K, tenant: &str, tenant_id: &str) -> bool {
+    let meta = object.meta();
+    let label = meta
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(keys::TENANT))
+        .map(String::as_str);
+    let annotation = meta
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(keys::TENANT_ID))
+        .map(String::as_str);
+    let managed = meta
+        .managed_fields
+        .iter()
+        .flatten()
+        .any(|entry| entry.manager.as_deref() == Some(keys::FIELD_MANAGER));
+    label == Some(tenant) && annotation == Some(tenant_id) && managed
+}
+
+fn ours<K: Resource + Serialize>(objects: &[Arc<K>], tenant: &str, tenant_id: &str) -> Vec<Value> {
+    objects
+        .iter()
+        .filter(|object| is_ours(object.as_ref(), tenant, tenant_id))
+        .filter_map(|object| json(object.as_ref()))
+        .collect()
+}
+
+fn json(object: &impl Serialize) -> Option<Value> {
+    serde_json::to_value(object).ok()
+}
+
+fn remember<K: Resource<DynamicType = ()> + serde::de::DeserializeOwned + 'static>(
+    cache: &Cache<K>,
+    object: Value,
+) {
+    if let Ok(object) = serde_json::from_value(object) {
+        cache.remember(object);
+    }
+}
+
+fn spawn_follow<K>(api: Api<K>, config: watcher::Config, cache: &Arc<Cache<K>>)
+where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let kind = K::kind(&()).into_owned();
+    let failed =
+        move |error: &watcher::Error| tracing::warn!(%error, kind, "watch failed; retrying");
+    tokio::spawn(follow(api, config, cache.clone(), failed));
+}
+
+/// Our own kinds may be missing (their CRD deleted): isolation is repaired from the record all the same.
+fn spawn_own_kind<K>(client: &Client, cache: &Arc<Cache<DeserializeGuard<K>>>)
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + serde::de::DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+    DeserializeGuard<K>: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>,
+{
+    let kind = K::kind(&()).into_owned();
+    let missing = cache.clone();
+    let failed = move |error: &watcher::Error| {
+        tracing::warn!(%error, kind, "watch failed; retrying");
+        if is_missing_kind(error) {
+            missing.declare_ready();
+        }
+    };
+    tokio::spawn(follow(
+        Api::all(client.clone()),
+        watcher::Config::default().page_size(500),
+        cache.clone(),
+        failed,
+    ));
+}
+
+fn is_missing_kind(error: &watcher::Error) -> bool {
+    let api = |error: &kube::Error| matches!(error, kube::Error::Api(status) if status.code == 404);
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            api(error)
+        }
+        _ => false,
+    }
+}
+
+fn approval_wakes(
+    queue: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<Approval>, Change) + Send + Sync + 'static {
+    move |approval, _| {
+        queue.wake(PLATFORM);
+        if let Ok(approval) = &approval.0
+            && let Some(tenant) = &approval.spec.tenant_ref
+        {
+            queue.wake(&tenant.name);
+        }
+    }
+}
+
+fn namespace_seen(
+    waker: Waker,
+    world: SharedWorld,
+) -> impl Fn(&Namespace, Change) + Send + Sync + 'static {
+    move |namespace, change| {
+        let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Seen => model.upsert_namespace(NamespaceFacts::from(namespace)),
+            Change::Gone => model.remove_namespace(&namespace.name_any()),
+        }
+        drop(model);
+        waker.object(namespace);
+        waker.reach.notify_one();
+    }
+}
+
+fn policy_seen(
+    waker: Waker,
+    world: SharedWorld,
+) -> impl Fn(&NetworkPolicy, Change) + Send + Sync + 'static {
+    move |policy, change| {
+        // Repair first: the tenant is woken before the model is brought up to date.
+        waker.object(policy);
+        let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
+        let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
+        match (change, PolicyFacts::try_from(policy)) {
+            (Change::Seen, Ok(facts)) => model.upsert_policy(facts),
+            (Change::Seen, Err(error)) => {
+                tracing::error!(%error, namespace, policy = name, "NetworkPolicy not understood")
+            }
+            (Change::Gone, _) => model.remove_policy(&namespace, &name),
+        }
+        drop(model);
+        waker.reach.notify_one();
+    }
+}
+
+/// Pods are not kept: only what reachability needs goes into the model.
+struct Pods {
+    world: SharedWorld,
+    waker: Waker,
+    seen: RwLock<BTreeSet<(String, String)>>,
+    ready: tokio::sync::watch::Sender<bool>,
+}
+
+impl Handover<Pod> for Pods {
+    fn seen(&self, pod: Pod) {
+        let place = (pod.namespace().unwrap_or_default(), pod.name_any());
+        self.world
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upsert_pod(PodFacts::from(&pod));
+        let first = self
+            .seen
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(place);
+        if first {
+            self.waker.object(&pod);
+        }
+        self.waker.reach.notify_one();
+    }
+
+    fn gone(&self, pod: Pod) {
+        self.remove(&pod.namespace().unwrap_or_default(), &pod.name_any());
+    }
+
+    fn listed(&self, names: &HashSet<(String, String)>) {
+        let vanished: Vec<(String, String)> = {
+            let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+            seen.iter()
+                .filter(|place| !names.contains(*place))
+                .cloned()
+                .collect()
+        };
+        for (namespace, name) in vanished {
+            self.remove(&namespace, &name);
+        }
+        self.ready.send_replace(true);
+    }
+}
+
+impl Pods {
+    fn remove(&self, namespace: &str, name: &str) {
+        self.world
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove_pod(namespace, name);
+        self.seen
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(namespace.to_owned(), name.to_owned()));
+        self.waker.reach.notify_one();
+    }
+}
+
+impl Caches {
+    /// Whether a namespace holds a pod now.
+    pub fn has_pod(&self, namespace: &str) -> bool {
+        let seen = self
+            .pods
+            .seen
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.range((namespace.to_owned(), String::new())..)
+            .next()
+            .is_some_and(|(held, _)| held == namespace)
+    }
+}

@@ -1,0 +1,16 @@
+//! The only code that writes to Kubernetes, and the caches everything else reads from.
+//!
+//! Writes go through [`Writer`], which knows the closed list of [`Kind`]s, compares before it
+//! writes, and puts uid and resourceVersion preconditions on what it changes or deletes.
+
+pub mod cache;
+pub mod diff;
+pub mod events;
+pub mod kind;
+pub mod queue;
+pub mod writer;
+
+pub use cache::{Cache, Change, Handover};
+pub use kind::Kind;
+pub use queue::Queue;
+pub use writer::{Outcome, WriteError, Writer};

@@ -1,0 +1,370 @@
+//! Writes to the API server. Nothing else in the operator does.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
+    Preconditions,
+};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tenure_crds::{CustomerTenant, keys};
+use thiserror::Error;
+
+use super::Kind;
+use super::diff::{self, Difference};
+
+/// Why a write did not happen.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The API server refused or could not be reached.
+    #[error("{verb} {kind} {name}: {source}")]
+    Api {
+        /// What was tried.
+        verb: &'static str,
+        /// Kind of the object.
+        kind: &'static str,
+        /// `namespace/name` of the object.
+        name: String,
+        /// What the API server said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// Our own object could not be read as JSON; a bug.
+    #[error("{kind} {name} is no valid object: {source}")]
+    Encoding {
+        /// Kind of the object.
+        kind: &'static str,
+        /// `namespace/name` of the object.
+        name: String,
+        /// What was wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl WriteError {
+    /// Whether the object changed under our hands: look again and retry at once.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 409))
+    }
+
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))
+    }
+}
+
+/// What a write came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The live object was as it should be; nothing was sent.
+    Same,
+    /// It was missing and has been created.
+    Created(Value),
+    /// It differed and has been mended.
+    Mended(Value, Vec<Difference>),
+}
+
+/// The one hand that writes managed objects.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+}
+
+impl Writer {
+    /// A writer that speaks through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Makes the live object equal to `desired` where it differs.
+    ///
+    /// A missing object is created by server-side apply. One that differs is replaced under its
+    /// resourceVersion: apply cannot remove what others added, and an added selector or rule is
+    /// exactly what must go.
+    pub async fn converge(
+        &self,
+        kind: Kind,
+        desired: &Value,
+        live: Option<&Value>,
+    ) -> Result<Outcome, WriteError> {
+        let Some(live) = live else {
+            return Ok(Outcome::Created(self.create(kind, desired).await?));
+        };
+        let differences = diff::differences(desired, live);
+        if differences.is_empty() {
+            return Ok(Outcome::Same);
+        }
+        if kind == Kind::RoleBinding && live["roleRef"] != desired["roleRef"] {
+            // The API server lets nobody change a roleRef: the binding must go and come again.
+            self.delete(kind, live).await?;
+            return Ok(Outcome::Mended(
+                self.create(kind, desired).await?,
+                differences,
+            ));
+        }
+        Ok(Outcome::Mended(
+            self.replace(kind, &diff::mended(desired, live)).await?,
+            differences,
+        ))
+    }
+
+    /// Deletes exactly the object that was looked at: uid and resourceVersion must still match.
+    /// One that is gone already counts as deleted.
+    pub async fn delete(&self, kind: Kind, live: &Value) -> Result<(), WriteError> {
+        let (api, name) = self.api(kind, live);
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: live["metadata"]["uid"].as_str().map(Into::into),
+                resource_version: live["metadata"]["resourceVersion"].as_str().map(Into::into),
+            }),
+            ..DeleteParams::default()
+        };
+        let result = api
+            .delete(&name, &params)
+            .await
+            .map(|_| ())
+            .map_err(|source| api_error("delete", kind, live, source));
+        match result {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// A cluster-scoped object as it is, or nothing; asked, not cached.
+    pub async fn read(&self, kind: Kind, name: &str) -> Result<Option<Value>, WriteError> {
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource());
+        let named = serde_json::json!({"metadata": {"name": name}});
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(|source| api_error("read", kind, &named, source))?;
+        found.map(|object| encode(kind, &named, object)).transpose()
+    }
+
+    /// Whether a namespace holds a pod or a claim right now; asked, not cached.
+    pub async fn holds_live(&self, namespace: &str) -> Result<bool, kube::Error> {
+        let one = ListParams::default().limit(1);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        Ok(!pods.list_metadata(&one).await?.items.is_empty()
+            || !claims.list_metadata(&one).await?.items.is_empty())
+    }
+
+    /// What Pod Security would say about the pods of a namespace at a level: a server dry run of
+    /// the label, whose warnings name the pods and why.
+    pub async fn would_refuse(
+        &self,
+        namespace: &str,
+        level: &str,
+    ) -> Result<Vec<String>, kube::Error> {
+        let change =
+            serde_json::json!({"metadata": {"labels": {keys::POD_SECURITY_ENFORCE: level}}});
+        let path = format!(
+            "/api/v1/namespaces/{namespace}?dryRun=All&fieldManager={}",
+            keys::FIELD_MANAGER
+        );
+        let request = http::Request::patch(path)
+            .header("content-type", "application/merge-patch+json")
+            .body(kube::client::Body::from(change.to_string().into_bytes()))
+            .map_err(kube::Error::HttpError)?;
+        let response = self.client.send(request).await?;
+        let warnings = response
+            .headers()
+            .get_all("warning")
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        Ok(warnings
+            .map(warning_text)
+            .filter(|warning| !warning.starts_with("existing pods in namespace"))
+            .collect())
+    }
+
+    /// Replaces the status of one of our own kinds, under the resourceVersion it was computed from.
+    pub async fn write_status<K>(&self, object: &K) -> Result<K, kube::Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Debug,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(keys::FIELD_MANAGER.into()),
+        };
+        api.replace_status(&object.name_any(), &params, object)
+            .await
+    }
+
+    /// Sets our finalizer on a CustomerTenant, or takes it off, under the resourceVersion looked at.
+    pub async fn set_finalizer(
+        &self,
+        tenant: &CustomerTenant,
+        present: bool,
+    ) -> Result<CustomerTenant, kube::Error> {
+        let mut finalizers = tenant.finalizers().to_vec();
+        finalizers.retain(|finalizer| finalizer != keys::FINALIZER);
+        if present {
+            finalizers.push(keys::FINALIZER.into());
+        }
+        let change = serde_json::json!({"metadata": {
+            "uid": tenant.uid(), "resourceVersion": tenant.resource_version(), "finalizers": finalizers
+        }});
+        let api: Api<CustomerTenant> = Api::all(self.client.clone());
+        api.patch(
+            &tenant.name_any(),
+            &PatchParams {
+                field_manager: Some(keys::FIELD_MANAGER.into()),
+                ..PatchParams::default()
+            },
+            &Patch::Merge(&change),
+        )
+        .await
+    }
+
+    /// Writes the guards' parameters: the whole `data`, which nobody else owns.
+    pub async fn write_parameters(
+        &self,
+        namespace: &str,
+        data: &BTreeMap<String, String>,
+    ) -> Result<(), kube::Error> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let live = api.get(keys::GUARD_PARAMETERS).await?;
+        let next = ConfigMap {
+            data: Some(data.clone()),
+            ..live
+        };
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(keys::FIELD_MANAGER.into()),
+        };
+        api.replace(keys::GUARD_PARAMETERS, &params, &next)
+            .await
+            .map(|_| ())
+    }
+
+    /// Deletes the pods of a namespace: established connections survive a new policy, pods do not.
+    pub async fn delete_pods(&self, namespace: &str) -> Result<(), kube::Error> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        api.delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await
+            .map(|_| ())
+    }
+
+    /// Renews (or makes) the Lease that says when the last full evaluation pass ended.
+    pub async fn renew_freshness(
+        &self,
+        namespace: &str,
+        holder: &str,
+        now: Timestamp,
+        interval_seconds: i32,
+    ) -> Result<(), kube::Error> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(keys::FRESHNESS_LEASE.into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                holder_identity: Some(holder.into()),
+                renew_time: Some(MicroTime(now)),
+                lease_duration_seconds: Some(interval_seconds),
+                ..LeaseSpec::default()
+            }),
+        };
+        let params = PatchParams::apply(keys::FIELD_MANAGER).force();
+        api.patch(keys::FRESHNESS_LEASE, &params, &Patch::Apply(&lease))
+            .await
+            .map(|_| ())
+    }
+
+    async fn create(&self, kind: Kind, desired: &Value) -> Result<Value, WriteError> {
+        let (api, name) = self.api(kind, desired);
+        let params = PatchParams::apply(keys::FIELD_MANAGER).force();
+        let object = decode(kind, desired)?;
+        let created = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        encode(
+            kind,
+            desired,
+            created.map_err(|source| api_error("create", kind, desired, source))?,
+        )
+    }
+
+    async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, WriteError> {
+        let (api, name) = self.api(kind, object);
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(keys::FIELD_MANAGER.into()),
+        };
+        let replaced = api.replace(&name, &params, &decode(kind, object)?).await;
+        encode(
+            kind,
+            object,
+            replaced.map_err(|source| api_error("replace", kind, object, source))?,
+        )
+    }
+
+    fn api(&self, kind: Kind, object: &Value) -> (Api<DynamicObject>, String) {
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let api = match object["metadata"]["namespace"].as_str() {
+            Some(namespace) if kind.is_namespaced() => {
+                Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+            }
+            _ => Api::all_with(self.client.clone(), &kind.resource()),
+        };
+        (api, name)
+    }
+}
+
+fn label(object: &Value) -> String {
+    let part = |key: &str| {
+        object["metadata"][key]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    match part("namespace") {
+        namespace if namespace.is_empty() => part("name"),
+        namespace => format!("{namespace}/{}", part("name")),
+    }
+}
+
+fn api_error(verb: &'static str, kind: Kind, object: &Value, source: kube::Error) -> WriteError {
+    WriteError::Api {
+        verb,
+        kind: kind.as_str(),
+        name: label(object),
+        source: Box::new(source),
+    }
+}
+
+fn decode(kind: Kind, object: &Value) -> Result<DynamicObject, WriteError> {
+    serde_json::from_value(object.clone()).map_err(|source| WriteError::Encoding {
+        kind: kind.as_str(),
+        name: label(object),
+        source,
+    })
+}
+
+fn encode(kind: Kind, object: &Value, answer: DynamicObject) -> Result<Value, WriteError> {
+    serde_json::to_value(answer).map_err(|source| WriteError::Encoding {
+        kind: kind.as_str(),
+        name: label(object),
+        source,
+    })
+}
+
+/// The text of a `Warning` header: `299 - "text"`.
+fn warning_text(header: &str) -> String {
+    let text = header.splitn(3, ' ').nth(2).unwrap_or(header);
+    text.trim_matches('"').replace("\\\"", "\"")
+}

@@ -1,0 +1,152 @@
+//! What every part of the operator works with.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use tenure_controls::facts::{GuardFacts, ReachabilityFacts, VersionFacts};
+
+use crate::caches::{Caches, Holders};
+use crate::cluster::events::Events;
+use crate::cluster::{Queue, Writer};
+use crate::observe::Metrics;
+use crate::policy::accepted::Accepted;
+use crate::record::Records;
+use crate::settings::Settings;
+use crate::tenant::drift::Fights;
+
+/// The operator's shared state. Everything in it can be computed again, except [`Records`].
+pub struct Context {
+    /// Flags and environment.
+    pub settings: Settings,
+    /// The one hand that writes.
+    pub writer: Writer,
+    /// Events.
+    pub events: Events,
+    /// What the API server holds.
+    pub caches: Caches,
+    /// Which tenant holds which namespace.
+    pub holders: Holders,
+    /// What must not be forgotten.
+    pub records: Records,
+    /// Who is due.
+    pub queue: Arc<Queue>,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
+    /// The platform's settings in force.
+    pub policy: RwLock<Arc<Accepted>>,
+    /// The guards as last compared and proven; nothing until they were.
+    pub guards: RwLock<Option<Vec<GuardFacts>>>,
+    /// Versions of cluster and operator; nothing until they were asked.
+    pub versions: RwLock<Option<VersionFacts>>,
+    /// Reachability per tenant as last evaluated.
+    pub reachability: RwLock<HashMap<String, ReachabilityFacts>>,
+    /// Tenants evaluated since the running pass began.
+    pub evaluated: Mutex<HashSet<String>>,
+    /// When the last full evaluation pass ended.
+    pub last_pass: RwLock<Option<Timestamp>>,
+    fights: Mutex<Fights>,
+    complete: Mutex<BTreeSet<String>>,
+}
+
+impl Context {
+    /// Shared state around its parts.
+    pub fn new(
+        settings: Settings,
+        writer: Writer,
+        events: Events,
+        caches: Caches,
+        holders: Holders,
+        records: Records,
+        queue: Arc<Queue>,
+    ) -> Self {
+        Self {
+            settings,
+            writer,
+            events,
+            caches,
+            holders,
+            records,
+            queue,
+            metrics: Metrics::new(),
+            policy: RwLock::new(Arc::new(Accepted::builtin())),
+            guards: RwLock::default(),
+            versions: RwLock::default(),
+            reachability: RwLock::default(),
+            evaluated: Mutex::default(),
+            last_pass: RwLock::default(),
+            fights: Mutex::default(),
+            complete: Mutex::default(),
+        }
+    }
+
+    /// Who fights over what.
+    pub fn fights(&self) -> MutexGuard<'_, Fights> {
+        self.fights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The platform's settings in force.
+    pub fn accepted(&self) -> Arc<Accepted> {
+        self.policy
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whether this process has seen a namespace stand complete; what then goes missing is drift.
+    pub fn saw_complete(&self, namespace: &str) -> bool {
+        self.complete
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(namespace)
+    }
+
+    /// Notes that a namespace stands complete.
+    pub fn note_complete(&self, namespace: &str) {
+        let mut complete = self.complete.lock().unwrap_or_else(PoisonError::into_inner);
+        if !complete.contains(namespace) {
+            complete.insert(namespace.to_owned());
+        }
+    }
+
+    /// Notes that a tenant has been evaluated in the running pass.
+    pub fn note_evaluated(&self, tenant: &str) {
+        self.evaluated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.to_owned());
+    }
+
+    /// Whether a tenant has been evaluated in the running pass.
+    pub fn was_evaluated(&self, tenant: &str) -> bool {
+        self.evaluated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(tenant)
+    }
+
+    /// Every tenant that is declared or remembered.
+    pub fn tenants(&self) -> BTreeSet<String> {
+        let declared = self
+            .caches
+            .tenants
+            .all()
+            .into_iter()
+            .map(|tenant| tenant.name_any());
+        let remembered = self
+            .records
+            .all()
+            .into_iter()
+            .filter(|record| record.ended_at.is_none())
+            .map(|record| record.tenant.clone());
+        declared.chain(remembered).collect()
+    }
+
+    /// Makes every tenant due.
+    pub fn wake_all(&self) {
+        for tenant in self.tenants() {
+            self.queue.wake(&tenant);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The guards as the operator knows them: their built-in text, whether the cluster's is the same,
+//! and whether each one denies.
+//!
+//! Admission policies cannot guard themselves, so a cluster admin can change or remove them. That
+//! is seen within one evaluation: the controls behind such a guard turn Unknown.
+
+pub mod alive;
+pub mod compare;
+pub mod text;
+
+use std::sync::{Arc, PoisonError};
+
+use jiff::Timestamp;
+use tenure_controls::facts::GuardFacts;
+use tenure_crds::tenancy_policy::Guard;
+
+use crate::context::Context;
+
+/// Compares and proves every guard, and wakes every tenant where the answer has changed.
+pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[text::Builtin]) {
+    let differing = compare::differing(context, builtin);
+    let accepted = context.accepted();
+    let mut facts = Vec::with_capacity(builtin.len());
+    for guard in builtin {
+        let text_matches = !differing.contains_key(&guard.name);
+        let proof = alive::prove(client, &context.settings.namespace, &guard.name).await;
+        report(
+            &guard.name,
+            differing.get(&guard.name).map(String::as_str),
+            &proof,
+        );
+        let proven_at = proof.is_ok().then(Timestamp::now);
+        context
+            .metrics
+            .guard(&guard.name, text_matches && proven_at.is_some());
+        let trusted = Guard::ALL
+            .into_iter()
+            .filter(|known| known.as_str() == guard.name)
+            .flat_map(|known| accepted.trusted(known));
+        facts.push(GuardFacts {
+            name: guard.name.clone(),
+            text_matches,
+            proven_at,
+            trusted: trusted.map(|(user, _)| user.to_owned()).collect(),
+        });
+    }
+    let mut known = context
+        .guards
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    let changed = known.as_ref().is_none_or(|before| {
+        before.len() != facts.len()
+            || before.iter().zip(&facts).any(|(old, new)| {
+                old.text_matches != new.text_matches
+                    || old.proven_at.is_some() != new.proven_at.is_some()
+            })
+    });
+    *known = Some(facts);
+    drop(known);
+    if changed {
+        context.wake_all();
+    }
+}
+
+fn report(guard: &str, difference: Option<&str>, proof: &Result<(), alive::NotProven>) {
+    if let Some(difference) = difference {
+        tracing::error!(
+            guard,
+            difference,
+            "guard differs from its built-in text: upgrade or roll back the release, and find out who changed it"
+        );
+    }
+    if let Err(error) = proof {
+        tracing::error!(guard, %error, "guard not proven alive: its controls are Unknown, approvals made now do not count");
+    }
+}

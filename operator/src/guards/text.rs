@@ -1,0 +1,135 @@
+//! The built-in text: the very files the chart ships, with the same three tokens replaced.
+
+use serde_json::Value;
+
+use crate::settings::Settings;
+
+macro_rules! guards {
+    ($($name:literal),* $(,)?) => {
+        /// Every guard file, by name.
+        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../charts/tenure/files/guards/", $name, ".yaml")))),*];
+    };
+}
+
+guards![
+    "approvals",
+    "crds",
+    "customertenants",
+    "exposure",
+    "managed-objects",
+    "namespaces",
+    "networkpolicies",
+    "own-pods",
+    "ownership",
+    "parameters",
+    "pods",
+    "records",
+    "restored-namespaces",
+    "rolebindings",
+    "services",
+    "sessions",
+    "stamp-changed-by",
+    "status",
+    "storage",
+    "tenancypolicies",
+    "tokens",
+];
+
+/// One guard as this build knows it.
+#[derive(Clone, Debug)]
+pub struct Builtin {
+    /// Name without the `tenure-` prefix.
+    pub name: String,
+    /// Its policies and bindings.
+    pub objects: Vec<Value>,
+}
+
+/// Every guard, for this release.
+///
+/// # Errors
+/// Where a file is no YAML; a build with such a file does not pass its tests.
+pub fn builtin(settings: &Settings) -> Result<Vec<Builtin>, serde_saphyr::Error> {
+    let images = serde_json::to_string(&settings.images).unwrap_or_default();
+    let render = |text: &str| {
+        text.replace("__NAMESPACE__", &settings.namespace)
+            .replace("__OPERATOR__", &settings.username())
+            .replace("__IMAGES__", &images)
+    };
+    FILES
+        .iter()
+        .map(|(name, text)| {
+            Ok(Builtin {
+                name: (*name).to_owned(),
+                objects: serde_saphyr::from_multiple(&render(text))?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            namespace: "tenure-system".into(),
+            service_account: "tenure-operator".into(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            images: vec!["registry.example/tenure:1".into()],
+            log_format: crate::settings::LogFormat::Text,
+            interval_seconds: 60,
+            instance: None,
+        }
+    }
+
+    #[test]
+    fn every_file_the_chart_ships_is_built_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/tenure/files/guards");
+        let shipped: BTreeSet<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .file_stem()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
+        assert_eq!(
+            FILES
+                .iter()
+                .map(|(name, _)| (*name).to_owned())
+                .collect::<BTreeSet<_>>(),
+            shipped
+        );
+    }
+
+    #[test]
+    fn every_file_parses_and_no_token_is_left() {
+        for guard in builtin(&settings()).unwrap() {
+            assert!(
+                guard.objects.len() >= 2,
+                "{} has a policy and a binding",
+                guard.name
+            );
+            let text = serde_json::to_string(&guard.objects).unwrap();
+            assert!(
+                !text.contains("__"),
+                "{}: a token was not replaced",
+                guard.name
+            );
+            assert!(
+                guard.objects.iter().all(
+                    |object| object["metadata"]["labels"]["app.kubernetes.io/part-of"] == "tenure"
+                ),
+                "{}",
+                guard.name
+            );
+        }
+    }
+}

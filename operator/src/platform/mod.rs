@@ -1,0 +1,434 @@
+//! The platform's own work: which TenancyPolicy is in force, what the guards are told, and where
+//! each Approval stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt};
+use tenure_crds::approval::ApprovalStatus;
+use tenure_crds::words::Enforcement;
+use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
+
+use crate::approval::{
+    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
+    condition as approval_condition, standing,
+};
+use crate::context::Context;
+use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
+use crate::record::{PlatformRecord, RECORD_VERSION};
+use crate::tenant::status::condition;
+use crate::tenant::{Error, decisions};
+
+/// Brings the platform's settings into force and settles every Approval.
+#[tracing::instrument(skip_all)]
+pub async fn reconcile(context: Arc<Context>) -> Option<Duration> {
+    let now = Timestamp::now();
+    let policy = settings(&context, now).await;
+    let approvals = settle_approvals(&context, now).await;
+    for error in policy.err().into_iter().chain(approvals.err()) {
+        context.metrics.failed(error.reason());
+        tracing::warn!(%error, reason = error.reason(), "platform settings not in force; trying again");
+        return Some(Duration::from_secs(2));
+    }
+    None
+}
+
+/// Decides which settings are in force, remembers them, and hands the guards their part.
+async fn settings(context: &Context, now: Timestamp) -> Result<(), Error> {
+    let declared = context.caches.policies.get("", keys::POLICY_NAME);
+    let accepted = context
+        .records
+        .platform()
+        .map(|platform| platform.policy.clone());
+    let object = match declared.as_ref().map(|guard| guard.0.as_ref()) {
+        // A TenancyPolicy that vanished or cannot be read changes nothing: what was accepted stands.
+        None => {
+            context
+                .metrics
+                .undecodable("TenancyPolicy", keys::POLICY_NAME, false);
+            return in_force(context, accepted.unwrap_or_default()).await;
+        }
+        Some(Err(error)) => {
+            tracing::error!(
+                error = error.error,
+                "TenancyPolicy default cannot be read; the accepted settings stay in force"
+            );
+            context
+                .metrics
+                .undecodable("TenancyPolicy", keys::POLICY_NAME, true);
+            return in_force(context, accepted.unwrap_or_default()).await;
+        }
+        Some(Ok(policy)) => policy,
+    };
+    context
+        .metrics
+        .undecodable("TenancyPolicy", keys::POLICY_NAME, false);
+    if let Err(faults) = Accepted::from_spec(&object.spec) {
+        let message = faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        in_force(context, accepted.clone().unwrap_or_default()).await?;
+        return report(
+            context,
+            object,
+            accepted.as_ref(),
+            &Verdict::Invalid(message),
+            now,
+        )
+        .await;
+    }
+    let asked = asked(context, object);
+    let permission = if !has_ready_enforced_tenant(context) {
+        Permission::NotYetNeeded
+    } else if decisions::approved(context, &asked, now).is_some() {
+        Permission::Approved
+    } else {
+        Permission::Missing
+    };
+    let decision = merge_accepted(accepted.as_ref(), &object.spec, permission);
+    remember(context, decision.in_force().clone()).await?;
+    in_force(context, decision.in_force().clone()).await?;
+    report(
+        context,
+        object,
+        Some(decision.in_force()),
+        &Verdict::Decided(&decision, &asked),
+        now,
+    )
+    .await
+}
+
+async fn remember(context: &Context, policy: TenancyPolicySpec) -> Result<(), Error> {
+    context
+        .records
+        .remember_platform(PlatformRecord {
+            version: RECORD_VERSION,
+            policy,
+        })
+        .await
+        .map_err(Error::Record)
+}
+
+/// Puts settings in force: parsed for the operator, as parameters for the guards.
+async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Error> {
+    let parsed = match Accepted::from_spec(&spec) {
+        Ok(parsed) => parsed,
+        // Only a parsed spec is ever accepted; one that no longer parses (an older release wrote
+        // it) leaves the settings as they are.
+        Err(faults) => {
+            tracing::error!(
+                ?faults,
+                "the accepted settings cannot be read by this release; keeping what is in force"
+            );
+            return Ok(());
+        }
+    };
+    let parameters = guard_parameters(&parsed);
+    let live = context
+        .caches
+        .own_maps
+        .get(&context.settings.namespace, keys::GUARD_PARAMETERS);
+    let written = live
+        .as_ref()
+        .and_then(|map| map.data.clone())
+        .unwrap_or_default();
+    if live.is_some() && written != parameters {
+        context
+            .writer
+            .write_parameters(&context.settings.namespace, &parameters)
+            .await
+            .map_err(Error::api("writing the guards' parameters"))?;
+    }
+    let changed = {
+        let mut current = context
+            .policy
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let changed = **current != parsed;
+        *current = Arc::new(parsed);
+        changed
+    };
+    if changed {
+        tracing::info!("platform settings changed");
+        context.wake_all();
+    }
+    Ok(())
+}
+
+fn has_ready_enforced_tenant(context: &Context) -> bool {
+    let remembered = context
+        .records
+        .all()
+        .into_iter()
+        .filter(|record| record.ended_at.is_none());
+    let enforced: BTreeSet<String> = remembered
+        .filter(|record| record.spec.enforcement.unwrap_or_default() == Enforcement::Enforce)
+        .map(|record| record.tenant.clone())
+        .collect();
+    enforced
+        .iter()
+        .any(|name| match context.caches.tenants.get("", name) {
+            // A frozen tenant is protected too.
+            None => true,
+            Some(guard) => guard.0.as_ref().is_ok_and(|tenant| {
+                let conditions = tenant
+                    .status
+                    .as_ref()
+                    .map(|status| status.conditions.as_slice())
+                    .unwrap_or_default();
+                conditions
+                    .iter()
+                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+            }),
+        })
+}
+
+fn asked(context: &Context, policy: &TenancyPolicy) -> Asked {
+    let appliers = context.accepted().gitops_appliers.clone();
+    Asked {
+        action: tenure_crds::approval::Action::Loosen,
+        kind: "TenancyPolicy".into(),
+        name: keys::POLICY_NAME.into(),
+        tenant_id: None,
+        tenant: None,
+        digests: BTreeMap::from([(
+            DIGEST_VERSION,
+            decisions::current(&Subject::PolicyLoosen(&policy.spec)),
+        )]),
+        requester: Requester::from_stamp(
+            policy
+                .annotations()
+                .get(keys::CHANGED_BY)
+                .map(String::as_str),
+            &appliers,
+        ),
+        since: None,
+    }
+}
+
+enum Verdict<'a> {
+    Invalid(String),
+    Decided(&'a Decision, &'a Asked),
+}
+
+async fn report(
+    context: &Context,
+    object: &TenancyPolicy,
+    accepted: Option<&TenancyPolicySpec>,
+    verdict: &Verdict<'_>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let before = object.status.clone().unwrap_or_default();
+    let make = |kind: &str, status: &str, reason: &str, message: &str| {
+        condition(
+            &before.conditions,
+            kind,
+            status,
+            reason,
+            message,
+            object.metadata.generation,
+            now,
+        )
+    };
+    let (conditions, pending_approvals) = match verdict {
+        Verdict::Invalid(message) => {
+            let message = format!("{message}; the accepted settings stay in force");
+            let conditions = vec![
+                make("Accepted", "False", "Invalid", &message),
+                make("Ready", "False", "Invalid", &message),
+                make("Stalled", "True", "Invalid", &message),
+            ];
+            (conditions, Vec::new())
+        }
+        Verdict::Decided(decision, asked) => match decision.waiting() {
+            [] => (
+                vec![
+                    make("Accepted", "True", "InForce", "the spec is in force"),
+                    make("Ready", "True", "InForce", "the spec is in force"),
+                ],
+                Vec::new(),
+            ),
+            waiting => {
+                let fields: Vec<String> = waiting
+                    .iter()
+                    .map(|loosening| {
+                        format!(
+                            "{} ({}): {} to {}",
+                            loosening.field, loosening.why, loosening.old, loosening.new
+                        )
+                    })
+                    .collect();
+                let message = format!(
+                    "waiting for a Loosen approval, the old setting stays in force: {}",
+                    fields.join("; ")
+                );
+                let conditions = vec![
+                    make("Accepted", "False", "LooseningPending", &message),
+                    make("Ready", "False", "LooseningPending", &message),
+                    make("Stalled", "True", "LooseningPending", &message),
+                ];
+                (
+                    conditions,
+                    vec![decisions::request(
+                        asked,
+                        format!(
+                            "the platform's settings are loosened: {}",
+                            fields.join("; ")
+                        ),
+                    )],
+                )
+            }
+        },
+    };
+    let status = TenancyPolicyStatus {
+        observed_generation: object.metadata.generation,
+        conditions,
+        accepted_digest: accepted.map(|spec| decisions::current(&Subject::PolicyLoosen(spec))),
+        pending_approvals,
+    };
+    if status == before {
+        return Ok(());
+    }
+    let next = TenancyPolicy {
+        status: Some(status),
+        ..object.clone()
+    };
+    let written = context
+        .writer
+        .write_status(&next)
+        .await
+        .map_err(Error::api("writing the TenancyPolicy's status"))?;
+    context
+        .caches
+        .policies
+        .remember(DeserializeGuard(Ok(written)));
+    Ok(())
+}
+
+/// Says on every Approval whether it counts, and why not.
+async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error> {
+    let gap = decisions::guard_gap(context);
+    let guards_known = context
+        .guards
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .is_some();
+    if !guards_known {
+        // Not compared and proven yet: a verdict now would only flap.
+        return Ok(());
+    }
+    for approval in decisions::approvals(context) {
+        settle(context, &approval, gap, now).await?;
+    }
+    Ok(())
+}
+
+async fn settle(
+    context: &Context,
+    approval: &Approval,
+    guard_gap: bool,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let asked = what_is_asked(context, approval);
+    let look = Look {
+        asked: asked.as_ref(),
+        now,
+        guard_gap,
+    };
+    let before = approval.status.clone().unwrap_or_default();
+    let standing = standing(approval, &look);
+    // What was used has done its work: that its subject has moved on does not make it void.
+    if before.used_at.is_some() && matches!(standing, Standing::Void(_)) {
+        return Ok(());
+    }
+    let (status, reason, message) = approval_condition(&standing);
+    let generation = approval.metadata.generation;
+    let next = ApprovalStatus {
+        observed_generation: generation,
+        conditions: vec![
+            condition(
+                &before.conditions,
+                "Valid",
+                status,
+                reason,
+                &message,
+                generation,
+                now,
+            ),
+            condition(
+                &before.conditions,
+                "Ready",
+                "True",
+                "Settled",
+                "the approval's standing is settled",
+                generation,
+                now,
+            ),
+        ],
+        used_at: before
+            .used_at
+            .clone()
+            .or_else(|| was_used(context, approval).then(|| now.to_string())),
+    };
+    if next == before {
+        return Ok(());
+    }
+    let object = Approval {
+        status: Some(next),
+        ..approval.clone()
+    };
+    match context.writer.write_status(&object).await {
+        Ok(written) => {
+            context
+                .caches
+                .approvals
+                .remember(DeserializeGuard(Ok(written)));
+            Ok(())
+        }
+        // It went while we looked; nothing is left to say.
+        Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
+        Err(error) => Err(Error::api("writing an Approval's status")(error)),
+    }
+}
+
+fn was_used(context: &Context, approval: &Approval) -> bool {
+    let tenant = approval
+        .spec
+        .tenant_ref
+        .as_ref()
+        .and_then(|tenant| context.records.tenant(&tenant.name));
+    tenant.is_some_and(|record| {
+        record
+            .adopted
+            .values()
+            .any(|name| *name == approval.name_any())
+    })
+}
+
+fn what_is_asked(context: &Context, approval: &Approval) -> Option<Asked> {
+    let of_action = |asked: Vec<Asked>| {
+        asked
+            .into_iter()
+            .find(|asked| asked.action == approval.spec.action)
+    };
+    match &approval.spec.tenant_ref {
+        None => {
+            let policy = context.caches.policies.get("", keys::POLICY_NAME)?;
+            of_action(vec![asked(context, policy.0.as_ref().ok()?)])
+        }
+        Some(tenant) => {
+            let object = context.caches.tenants.get("", &tenant.name)?;
+            let object = object.0.as_ref().ok()?;
+            debug_assert_eq!(
+                object.object_ref(&()).name.as_deref(),
+                Some(tenant.name.as_str())
+            );
+            of_action(decisions::all_asked(context, object))
+        }
+    }
+}

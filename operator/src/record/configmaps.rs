@@ -1,0 +1,149 @@
+//! The record in ConfigMaps of the operator's namespace: one per tenantID, one for the platform.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tenure_crds::keys;
+
+use super::{Memory, PlatformRecord, RECORD_VERSION, Recalled, RecordError, TenantRecord};
+
+const PLATFORM: &str = "tenure-record-platform";
+const KEY: &str = "record.json";
+/// The API server takes 1 MiB per object; metadata needs some of it.
+const LIMIT: usize = 1_000_000;
+
+/// Records in ConfigMaps; guarded so that only the operator may change them.
+pub struct ConfigMaps {
+    api: Api<ConfigMap>,
+}
+
+impl ConfigMaps {
+    /// Records in `namespace`.
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            api: Api::namespaced(client, namespace),
+        }
+    }
+
+    async fn write(
+        &self,
+        name: &str,
+        tenant: Option<&str>,
+        record: &impl Serialize,
+    ) -> Result<(), RecordError> {
+        let text = serde_json::to_string(record).map_err(|error| RecordError::Unreadable {
+            name: name.to_owned(),
+            why: error.to_string(),
+        })?;
+        if text.len() > LIMIT {
+            return Err(RecordError::TooLarge {
+                bytes: text.len(),
+                limit: LIMIT,
+            });
+        }
+        let mut labels = BTreeMap::from([
+            (keys::RECORD.to_owned(), "true".to_owned()),
+            (
+                keys::MANAGED_BY.to_owned(),
+                keys::MANAGED_BY_VALUE.to_owned(),
+            ),
+        ]);
+        labels.extend(tenant.map(|tenant| (keys::TENANT.to_owned(), tenant.to_owned())));
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
+            ..ConfigMap::default()
+        };
+        let params = PatchParams::apply(keys::FIELD_MANAGER).force();
+        self.api
+            .patch(name, &params, &Patch::Apply(&map))
+            .await
+            .map(|_| ())
+            .map_err(|error| RecordError::Store(Box::new(error)))
+    }
+}
+
+impl Memory for ConfigMaps {
+    fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>> {
+        async move {
+            let params = ListParams::default().labels(&format!("{}=true", keys::RECORD));
+            let found = self
+                .api
+                .list(&params)
+                .await
+                .map_err(|error| RecordError::Store(Box::new(error)))?;
+            let mut recalled = Recalled::default();
+            for map in found {
+                let name = map.name_any();
+                if name == PLATFORM {
+                    recalled.platform = Some(read(&name, &map)?);
+                    continue;
+                }
+                match read::<TenantRecord>(&name, &map) {
+                    Ok(record) if record.version == RECORD_VERSION => recalled.tenants.push(record),
+                    Ok(record) => {
+                        recalled.unreadable.insert(
+                            record.tenant,
+                            format!(
+                                "{name} has version {}, this build reads {RECORD_VERSION}",
+                                record.version
+                            ),
+                        );
+                    }
+                    Err(error) => {
+                        let tenant = map.labels().get(keys::TENANT).cloned().unwrap_or(name);
+                        recalled.unreadable.insert(tenant, error.to_string());
+                    }
+                }
+            }
+            Ok(recalled)
+        }
+        .boxed()
+    }
+
+    fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>> {
+        async move {
+            self.write(
+                &record_name(&record.tenant_id),
+                Some(&record.tenant),
+                record,
+            )
+            .await
+        }
+        .boxed()
+    }
+
+    fn remember_platform<'a>(
+        &'a self,
+        record: &'a PlatformRecord,
+    ) -> BoxFuture<'a, Result<(), RecordError>> {
+        self.write(PLATFORM, None, record).boxed()
+    }
+}
+
+fn record_name(tenant_id: &str) -> String {
+    format!("tenure-record-{tenant_id}")
+}
+
+fn read<T: DeserializeOwned>(name: &str, map: &ConfigMap) -> Result<T, RecordError> {
+    let unreadable = |why: String| RecordError::Unreadable {
+        name: name.to_owned(),
+        why,
+    };
+    let text = map
+        .data
+        .as_ref()
+        .and_then(|data| data.get(KEY))
+        .ok_or_else(|| unreadable(format!("it has no key {KEY}")))?;
+    serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))
+}

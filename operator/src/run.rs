@@ -1,0 +1,227 @@
+//! The operator's process: start-up, its tasks, shutdown.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use kube::Client;
+use tenure_controls::facts::VersionFacts;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::caches::{Caches, Holders, PLATFORM};
+use crate::cluster::events::Events;
+use crate::cluster::{Queue, Writer};
+use crate::context::Context;
+use crate::guards::text;
+use crate::observe::{Health, serve};
+use crate::record::{ConfigMaps, Records};
+use crate::settings::Settings;
+use crate::{assess, guards, platform, tenant};
+
+/// Reconciles at once; more would only queue at the API server.
+const CONCURRENCY: usize = 8;
+/// Waiting for caches longer than this without a word would look like a hang.
+const IMPATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs the operator until the process is told to stop.
+///
+/// # Errors
+/// Where it cannot start: no configuration, no address to listen on, or no memory to read.
+pub async fn operator(settings: Settings) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("no Kubernetes configuration: set KUBECONFIG, or run in a pod")?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
+    // Memory comes first: nothing is written before it has been read.
+    let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
+        .await
+        .context("what must not be forgotten cannot be read; not starting without it")?;
+    let (queue, holders, reach) = (
+        Queue::new(),
+        Holders::default(),
+        Arc::new(tokio::sync::Notify::new()),
+    );
+    for record in records
+        .all()
+        .iter()
+        .filter(|record| record.ended_at.is_none())
+    {
+        holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
+    }
+    let caches = Caches::new(&queue, &holders, &reach);
+    let events = Events::new(client.clone(), settings.instance.clone());
+    let context = Arc::new(Context::new(
+        settings,
+        Writer::new(client.clone()),
+        events,
+        caches,
+        holders,
+        records,
+        queue.clone(),
+    ));
+    let stop = stop_on_signal()?;
+    let health = Health::default();
+    let server = tokio::spawn(serve(
+        listener,
+        context.clone(),
+        health.clone(),
+        stop.clone(),
+    ));
+
+    context.caches.spawn(&client, &context.settings.namespace);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = fill(&context.caches) => {}
+    }
+    ask_versions(&context, &client).await;
+    // Settings first, so that no tenant is rendered under stricter ones for a moment.
+    platform::reconcile(context.clone()).await;
+    context.wake_all();
+    health.set_ready();
+    tracing::info!(tenants = context.tenants().len(), "ready");
+
+    let passes = tokio::spawn(evaluate(context.clone(), client, builtin, stop.clone()));
+    let reachability = tokio::spawn(assess::reach::follow(context.clone(), reach, stop.clone()));
+    let worker = context.clone();
+    queue
+        .run(CONCURRENCY, stop.clone(), move |name| {
+            let context = worker.clone();
+            async move {
+                match name.as_str() {
+                    PLATFORM => platform::reconcile(context).await,
+                    _ => tenant::reconcile(context, name).await,
+                }
+            }
+        })
+        .await;
+    passes.await.context("the evaluation task ended badly")?;
+    reachability
+        .await
+        .context("the reachability task ended badly")?;
+    server
+        .await
+        .context("the admin server ended badly")?
+        .context("the admin server broke")
+}
+
+/// Waits for every cache, saying so while it takes long.
+async fn fill(caches: &Caches) {
+    let mut ready = std::pin::pin!(caches.ready());
+    loop {
+        match tokio::time::timeout(IMPATIENCE, &mut ready).await {
+            Ok(()) => return,
+            Err(_) => tracing::warn!(
+                "still waiting for the first listing of every kind; is the API server reachable and the chart's RBAC installed?"
+            ),
+        }
+    }
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+/// Full evaluation passes for ever: guards compared and proven, every tenant looked at, and only
+/// then the freshness Lease renewed. A dead checker must not look compliant.
+async fn evaluate(
+    context: Arc<Context>,
+    client: Client,
+    builtin: Vec<text::Builtin>,
+    stop: CancellationToken,
+) {
+    let interval = Duration::from_secs(context.settings.interval_seconds);
+    loop {
+        pass(&context, &client, &builtin).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+async fn pass(context: &Arc<Context>, client: &Client, builtin: &[text::Builtin]) {
+    context
+        .evaluated
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
+    guards::check(context, client, builtin).await;
+    context.queue.wake(PLATFORM);
+    let tenants = context.tenants();
+    context.wake_all();
+    let deadline =
+        tokio::time::Instant::now() + Duration::from_secs(context.settings.interval_seconds);
+    while !tenants.iter().all(|tenant| context.was_evaluated(tenant)) {
+        if tokio::time::Instant::now() > deadline {
+            tracing::warn!(
+                "evaluation pass not finished within its interval; freshness is not renewed"
+            );
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let now = Timestamp::now();
+    *context
+        .last_pass
+        .write()
+        .unwrap_or_else(PoisonError::into_inner) = Some(now);
+    context.metrics.last_pass.set(now.as_second());
+    let seconds = i32::try_from(context.settings.interval_seconds).unwrap_or(i32::MAX);
+    let holder = context
+        .settings
+        .instance
+        .as_deref()
+        .unwrap_or("tenure-operator");
+    if let Err(error) = context
+        .writer
+        .renew_freshness(
+            &context.settings.namespace,
+            holder,
+            now,
+            seconds.saturating_mul(2),
+        )
+        .await
+    {
+        tracing::warn!(%error, "freshness Lease not renewed");
+    }
+}
+
+/// Asks the API server's version; an answer that does not come leaves the control Unknown.
+async fn ask_versions(context: &Context, client: &Client) {
+    match client.apiserver_version().await {
+        Ok(version) => {
+            let cluster = version.git_version.trim_start_matches('v').to_owned();
+            let facts = VersionFacts {
+                cluster_supported_until: crate::support::cluster_until(&cluster),
+                cluster,
+                operator: env!("CARGO_PKG_VERSION").to_owned(),
+                operator_supported_until: crate::support::operator_until(),
+            };
+            *context
+                .versions
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Some(facts);
+        }
+        Err(error) => tracing::warn!(%error, "the API server did not say its version"),
+    }
+}

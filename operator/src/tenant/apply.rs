@@ -1,0 +1,348 @@
+//! Makes the cluster as a rendering says. The only step of a reconcile that writes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tenure_crds::customer_tenant::{NamespaceState, NamespaceStatus};
+use tenure_crds::keys;
+
+use super::drift::{self, Drift};
+use super::rendering::{Hold, NamespaceRendering, Rendering};
+use crate::cluster::{Kind, Outcome, WriteError};
+use crate::context::Context;
+use crate::record::TenantRecord;
+
+/// What applying came to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// State of each namespace, sorted by name.
+    pub namespaces: Vec<NamespaceStatus>,
+    /// Deviations that were repaired.
+    pub drift: Vec<Drift>,
+    /// Writes that failed; the other namespaces went on.
+    pub errors: Vec<WriteError>,
+    /// Earliest instant at which a contested object may be repaired again.
+    pub contested_for: Option<Duration>,
+}
+
+impl Applied {
+    /// Whether every namespace stands as it should.
+    pub fn is_settled(&self) -> bool {
+        self.errors.is_empty()
+            && self.contested_for.is_none()
+            && self.namespaces.iter().all(|namespace| {
+                matches!(
+                    namespace.state,
+                    NamespaceState::Ready | NamespaceState::Parked
+                )
+            })
+    }
+}
+
+/// One tenant's application in progress.
+struct Application<'a> {
+    context: &'a Context,
+    record: &'a TenantRecord,
+    now: Timestamp,
+    result: Applied,
+}
+
+/// Applies a tenant's remembered rendering; `previous` is what was remembered before it.
+pub async fn apply(
+    context: &Context,
+    record: &TenantRecord,
+    previous: Option<&Rendering>,
+    now: Timestamp,
+) -> Applied {
+    let mut application = Application {
+        context,
+        record,
+        now,
+        result: Applied::default(),
+    };
+    let Rendering {
+        namespaces,
+        cluster_policies,
+    } = &record.rendering;
+    for rendering in namespaces {
+        let before = previous.and_then(|previous| previous.namespace(&rendering.name));
+        let status = application.namespace(rendering, before).await;
+        application.result.namespaces.push(status);
+    }
+    for policy in cluster_policies {
+        application.cluster_policy(policy).await;
+    }
+    application.result
+}
+
+impl Application<'_> {
+    async fn namespace(
+        &mut self,
+        rendering: &NamespaceRendering,
+        before: Option<&NamespaceRendering>,
+    ) -> NamespaceStatus {
+        let NamespaceRendering {
+            name,
+            hold,
+            namespace,
+            policies,
+            quota,
+            limits,
+            bindings,
+        } = rendering;
+        let live = self.context.caches.live(Kind::Namespace, "", name);
+        if let Some(message) = live.as_ref().and_then(terminating) {
+            return NamespaceStatus {
+                namespace: name.clone(),
+                state: NamespaceState::Terminating,
+                message: Some(message),
+            };
+        }
+        let was_ready = live.as_ref().is_some_and(is_ready);
+        // Only what stood complete before and was not changed on purpose can have drifted.
+        let stood = was_ready || self.context.saw_complete(name);
+        let settled = |same: bool| stood && same;
+        let mut desired = value(namespace);
+        if was_ready && *hold != Hold::Parked {
+            desired["metadata"]["annotations"][keys::READY] = json!("true");
+        }
+        let same =
+            before.is_some_and(|before| before.namespace == *namespace && before.hold == *hold);
+        let mut complete = self
+            .converge(Kind::Namespace, &desired, live, settled(same))
+            .await;
+        if complete {
+            let sets = [
+                (
+                    Kind::NetworkPolicy,
+                    values(policies),
+                    before.map(|before| values(&before.policies)),
+                ),
+                (
+                    Kind::ResourceQuota,
+                    values(quota),
+                    before.map(|before| values(&before.quota)),
+                ),
+                (
+                    Kind::LimitRange,
+                    values(limits),
+                    before.map(|before| values(&before.limits)),
+                ),
+                (
+                    Kind::RoleBinding,
+                    values(bindings),
+                    before.map(|before| values(&before.bindings)),
+                ),
+            ];
+            for (kind, desired, before) in sets {
+                complete &= self
+                    .children(kind, name, &desired, before.as_deref(), &settled)
+                    .await;
+            }
+        }
+        if complete && *hold != Hold::Parked && !was_ready {
+            complete = self.mark_ready(desired, name).await;
+        }
+        if complete {
+            self.context.note_complete(name);
+        }
+        let state = match (hold, complete) {
+            (_, false) => NamespaceState::Pending,
+            (Hold::Parked, true) => NamespaceState::Parked,
+            (Hold::Enforced | Hold::Observed, true) => NamespaceState::Ready,
+        };
+        NamespaceStatus {
+            namespace: name.clone(),
+            state,
+            message: None,
+        }
+    }
+
+    async fn children(
+        &mut self,
+        kind: Kind,
+        namespace: &str,
+        desired: &[Value],
+        before: Option<&[Value]>,
+        settled: &impl Fn(bool) -> bool,
+    ) -> bool {
+        let mut complete = true;
+        for object in desired {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            let live = self.context.caches.live(kind, namespace, name);
+            let same = before.is_some_and(|before| before.contains(object));
+            complete &= self.converge(kind, object, live, settled(same)).await;
+        }
+        for live in
+            self.context
+                .caches
+                .ours(kind, namespace, &self.record.tenant, &self.record.tenant_id)
+        {
+            let wanted = desired
+                .iter()
+                .any(|object| object["metadata"]["name"] == live["metadata"]["name"]);
+            if !wanted {
+                let expected = before.is_some_and(|before| {
+                    before
+                        .iter()
+                        .any(|object| object["metadata"]["name"] == live["metadata"]["name"])
+                });
+                complete &= self
+                    .remove(kind, namespace, &live, !expected && settled(true))
+                    .await;
+            }
+        }
+        complete
+    }
+
+    /// The last step of a namespace: from now on pods may start in it.
+    async fn mark_ready(&mut self, mut desired: Value, name: &str) -> bool {
+        desired["metadata"]["annotations"][keys::READY] = json!("true");
+        let live = self.context.caches.live(Kind::Namespace, "", name);
+        self.converge(Kind::Namespace, &desired, live, false).await
+    }
+
+    async fn cluster_policy(&mut self, desired: &Value) {
+        let name = desired["metadata"]["name"].as_str().unwrap_or_default();
+        match self
+            .context
+            .writer
+            .read(Kind::ClusterNetworkPolicy, name)
+            .await
+        {
+            Ok(live) => {
+                self.converge(Kind::ClusterNetworkPolicy, desired, live, false)
+                    .await;
+            }
+            Err(error) => self.result.errors.push(error),
+        }
+    }
+
+    /// Answers whether the object stands as it should.
+    async fn converge(
+        &mut self,
+        kind: Kind,
+        desired: &Value,
+        live: Option<Value>,
+        can_drift: bool,
+    ) -> bool {
+        let object = name_of(desired);
+        if let Some(wait) = self.contested(kind, &object, desired, live.as_ref()) {
+            self.result.contested_for = Some(
+                self.result
+                    .contested_for
+                    .map_or(wait, |known| known.min(wait)),
+            );
+            return false;
+        }
+        match self
+            .context
+            .writer
+            .converge(kind, desired, live.as_ref())
+            .await
+        {
+            Ok(Outcome::Same) => true,
+            Ok(Outcome::Created(created)) => {
+                self.context.caches.remember(kind, created);
+                if can_drift {
+                    self.drifted(drift::missing(kind, desired), object);
+                }
+                true
+            }
+            Ok(Outcome::Mended(mended, differences)) => {
+                self.context.caches.remember(kind, mended);
+                if can_drift && let Some(live) = &live {
+                    self.drifted(drift::changed(kind, live, &differences, self.now), object);
+                }
+                true
+            }
+            Err(error) => {
+                self.result.errors.push(error);
+                false
+            }
+        }
+    }
+
+    fn contested(
+        &self,
+        kind: Kind,
+        object: &str,
+        desired: &Value,
+        live: Option<&Value>,
+    ) -> Option<Duration> {
+        let wait = self.context.fights().wait(kind, object, self.now)?;
+        let differs =
+            live.is_none_or(|live| !crate::cluster::diff::differences(desired, live).is_empty());
+        differs.then_some(wait)
+    }
+
+    async fn remove(&mut self, kind: Kind, namespace: &str, live: &Value, is_drift: bool) -> bool {
+        match self.context.writer.delete(kind, live).await {
+            Ok(()) => {
+                self.context.caches.forget(
+                    kind,
+                    namespace,
+                    live["metadata"]["name"].as_str().unwrap_or_default(),
+                );
+                if is_drift {
+                    self.drifted(drift::surplus(kind, live), name_of(live));
+                }
+                true
+            }
+            Err(error) => {
+                self.result.errors.push(error);
+                false
+            }
+        }
+    }
+
+    fn drifted(&mut self, drift: Drift, object: String) {
+        self.context
+            .fights()
+            .repaired(drift.kind, &object, self.now);
+        self.result.drift.push(drift);
+    }
+}
+
+fn is_ready(live: &Value) -> bool {
+    live["metadata"]["annotations"][keys::READY] == "true"
+}
+
+/// Why a namespace that is being deleted does not finish, in the namespace controller's own words.
+fn terminating(live: &Value) -> Option<String> {
+    live["metadata"]["deletionTimestamp"].as_str()?;
+    let conditions = live["status"]["conditions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let blockers: Vec<&str> = conditions
+        .iter()
+        .filter(|condition| condition["status"] == "True")
+        .filter_map(|condition| condition["message"].as_str())
+        .collect();
+    match blockers.as_slice() {
+        [] => Some("being deleted; nothing blocks it so far".into()),
+        blockers => Some(format!(
+            "being deleted and blocked: {}",
+            blockers.join("; ")
+        )),
+    }
+}
+
+fn name_of(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.to_owned(),
+    }
+}
+
+fn value(object: &impl Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
+}
+
+fn values<'a, T: Serialize + 'a>(objects: impl IntoIterator<Item = &'a T>) -> Vec<Value> {
+    objects.into_iter().map(value).collect()
+}

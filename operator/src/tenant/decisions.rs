@@ -1,0 +1,213 @@
+//! What people decided about a tenant, and what waits for them to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use tenure_crds::words::PendingApproval;
+use tenure_crds::{Approval, CustomerTenant, keys};
+
+use super::dereference::Seen;
+use crate::approval::{
+    Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester, Standing, Subject,
+    TakenOver, approvals_needed, digest, enough, standing,
+};
+use crate::context::Context;
+use crate::policy::tenant_loosens;
+use crate::record::TenantRecord;
+
+/// What was decided about a tenant's spec as it is now.
+pub struct Decisions {
+    /// Fields in which it loosens the accepted one.
+    pub loosens: Vec<String>,
+    /// Whether that was approved.
+    pub amended: bool,
+    /// The Approval of its adoption.
+    pub adoption: Option<String>,
+    /// What an Adopt must name.
+    pub adopt_request: PendingApproval,
+    /// What an Amend must name.
+    pub amend_request: PendingApproval,
+}
+
+/// Looks up every decision that concerns the tenant as it is declared now.
+pub fn of(context: &Context, tenant: &CustomerTenant, seen: &Seen, now: Timestamp) -> Decisions {
+    let accepted = seen.record.as_ref().map(|record| &record.spec);
+    let loosens = accepted
+        .map(|accepted| tenant_loosens(accepted, &tenant.spec))
+        .unwrap_or_default();
+    let taken_over = taken_over(seen);
+    let adopt = asked(
+        context,
+        tenant,
+        &Subject::TenantAdopt(&tenant.spec, &taken_over),
+    );
+    let amend = asked(context, tenant, &Subject::TenantAmend(&tenant.spec));
+    let fields: Vec<String> = loosens
+        .iter()
+        .map(|loosening| format!("{} ({})", loosening.field, loosening.why))
+        .collect();
+    let adopt_effect = match taken_over.as_slice() {
+        [] => "the tenant is taken back with the spec as it is now".into(),
+        taken => format!(
+            "these namespaces become the tenant's, with its policies, quota and guards: {}",
+            taken
+                .iter()
+                .map(|namespace| namespace.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    };
+    Decisions {
+        amended: approved(context, &amend, now).is_some(),
+        adoption: approved(context, &adopt, now),
+        adopt_request: request(&adopt, adopt_effect),
+        amend_request: request(
+            &amend,
+            format!("the agreement is loosened: {}", fields.join(", ")),
+        ),
+        loosens: fields,
+    }
+}
+
+/// Digest of the accepted spec.
+pub fn spec_digest(record: &TenantRecord) -> String {
+    current(&Subject::TenantAmend(&record.spec))
+}
+
+/// Approvals about the tenant that do not count, each with why.
+pub fn void(
+    context: &Context,
+    object: Option<&CustomerTenant>,
+    record: &TenantRecord,
+) -> Vec<String> {
+    let name = object.map_or_else(|| record.tenant.clone(), ResourceExt::name_any);
+    approvals(context)
+        .filter(|approval| {
+            approval
+                .spec
+                .tenant_ref
+                .as_ref()
+                .is_some_and(|tenant| tenant.name == name)
+        })
+        .filter_map(|approval| {
+            let valid = approval
+                .status
+                .as_ref()?
+                .conditions
+                .iter()
+                .find(|condition| condition.type_ == "Valid")?;
+            (valid.status == "False")
+                .then(|| format!("Approval/{}: {}", approval.name_any(), valid.reason))
+        })
+        .collect()
+}
+
+/// Everything that is asked about a tenant now; approvals are measured against it.
+pub fn all_asked(context: &Context, tenant: &CustomerTenant) -> Vec<Asked> {
+    let seen = super::dereference::dereference(context, &tenant.name_any());
+    let taken_over = taken_over(&seen);
+    vec![
+        asked(
+            context,
+            tenant,
+            &Subject::TenantAdopt(&tenant.spec, &taken_over),
+        ),
+        asked(context, tenant, &Subject::TenantAmend(&tenant.spec)),
+    ]
+}
+
+/// Every readable Approval.
+pub fn approvals(context: &Context) -> impl Iterator<Item = Approval> {
+    context
+        .caches
+        .approvals
+        .all()
+        .into_iter()
+        .filter_map(|guard| guard.0.as_ref().ok().cloned())
+}
+
+/// Whether approvals made now could have been forged: their stamp is only worth its guard.
+pub fn guard_gap(context: &Context) -> bool {
+    let guards = context
+        .guards
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let alive = guards
+        .iter()
+        .flatten()
+        .any(|guard| guard.name == "approvals" && guard.text_matches && guard.proven_at.is_some());
+    !alive
+}
+
+/// The Approval that made enough, where enough people approve what is asked.
+pub fn approved(context: &Context, asked: &Asked, now: Timestamp) -> Option<String> {
+    let guard_gap = guard_gap(context);
+    let look = Look {
+        asked: Some(asked),
+        now,
+        guard_gap,
+    };
+    let counted: Vec<(String, Counted)> = approvals(context)
+        .filter_map(|approval| match standing(&approval, &look) {
+            Standing::Counts(counted) => Some((approval.name_any(), counted)),
+            Standing::Void(_) => None,
+        })
+        .collect();
+    let needed = approvals_needed(asked.action, &asked.requester);
+    match enough(counted.iter().map(|(_, counted)| counted), needed) {
+        Outcome::Approved { .. } => counted.into_iter().map(|(name, _)| name).max(),
+        Outcome::Waiting { .. } | Outcome::Rejected { .. } => None,
+    }
+}
+
+fn taken_over(seen: &Seen) -> Vec<TakenOver> {
+    seen.foreign
+        .iter()
+        .map(|(name, uid)| TakenOver {
+            name: name.clone(),
+            uid: uid.clone(),
+        })
+        .collect()
+}
+
+fn asked(context: &Context, tenant: &CustomerTenant, subject: &Subject<'_>) -> Asked {
+    let appliers: BTreeSet<String> = context.accepted().gitops_appliers.clone();
+    Asked {
+        action: subject.action(),
+        kind: subject.kind().into(),
+        name: tenant.name_any(),
+        tenant_id: Some(tenant.spec.tenant_id.clone()),
+        tenant: Some(tenant.name_any()),
+        digests: BTreeMap::from([(DIGEST_VERSION, current(subject))]),
+        requester: Requester::from_stamp(
+            tenant
+                .annotations()
+                .get(keys::CHANGED_BY)
+                .map(String::as_str),
+            &appliers,
+        ),
+        since: None,
+    }
+}
+
+/// What must be named to approve what is asked.
+pub fn request(asked: &Asked, effect: String) -> PendingApproval {
+    PendingApproval {
+        action: asked.action,
+        digest: asked
+            .digests
+            .get(&DIGEST_VERSION)
+            .cloned()
+            .unwrap_or_default(),
+        digest_version: DIGEST_VERSION,
+        approvals_needed: approvals_needed(asked.action, &asked.requester),
+        effect,
+    }
+}
+
+/// The digest over the field list in use.
+pub fn current(subject: &Subject<'_>) -> String {
+    digest(DIGEST_VERSION, subject)
+        .unwrap_or_else(|error| unreachable!("the current version is known: {error}"))
+}

@@ -1,0 +1,168 @@
+//! Everything a reconcile needs to know, read from caches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use tenure_crds::{CustomerTenant, CustomerTenantSpec};
+
+use crate::context::Context;
+use crate::policy::accepted::Accepted;
+use crate::record::TenantRecord;
+
+/// What was seen of one tenant.
+pub struct Seen {
+    /// The CustomerTenant, or why it cannot be read; nothing where there is none.
+    pub object: Option<Result<CustomerTenant, String>>,
+    /// What is remembered.
+    pub record: Option<Arc<TenantRecord>>,
+    /// Why what is remembered cannot be read.
+    pub unreadable: Option<String>,
+    /// The platform's settings in force.
+    pub policy: Arc<Accepted>,
+    /// Namespaces it wants that others hold, with the holder.
+    pub claims: BTreeMap<String, String>,
+    /// Namespaces it wants that exist and were never ours, with their uid.
+    pub foreign: BTreeMap<String, String>,
+    /// A tenant with the same tenantID that came first.
+    pub id_taken_by: Option<String>,
+}
+
+/// Reads what is known about a tenant.
+pub fn dereference(context: &Context, name: &str) -> Seen {
+    let object = context
+        .caches
+        .tenants
+        .get("", name)
+        .map(|guard| read(&guard));
+    let record = context.records.tenant(name);
+    let mut seen = Seen {
+        object,
+        record,
+        unreadable: context.records.unreadable(name).map(str::to_owned),
+        policy: context.accepted(),
+        claims: BTreeMap::new(),
+        foreign: BTreeMap::new(),
+        id_taken_by: None,
+    };
+    if let Some(Ok(tenant)) = &seen.object {
+        let wanted: BTreeSet<String> = wanted(name, &tenant.spec);
+        seen.claims = claims(context, tenant, &wanted);
+        seen.foreign = foreign(context, &wanted, seen.record.as_deref());
+        seen.id_taken_by = id_taken_by(context, tenant);
+    }
+    seen
+}
+
+fn read(guard: &DeserializeGuard<CustomerTenant>) -> Result<CustomerTenant, String> {
+    guard
+        .0
+        .as_ref()
+        .map(Clone::clone)
+        .map_err(|error| error.error.clone())
+}
+
+fn wanted(name: &str, spec: &CustomerTenantSpec) -> BTreeSet<String> {
+    super::validate::wanted_namespaces(name, spec)
+        .into_iter()
+        .map(|(_, namespace)| namespace)
+        .collect()
+}
+
+/// Who holds what this tenant wants: first whoever is on record, then whoever was declared earlier.
+fn claims(
+    context: &Context,
+    tenant: &CustomerTenant,
+    wanted: &BTreeSet<String>,
+) -> BTreeMap<String, String> {
+    let name = tenant.name_any();
+    let mut claims = BTreeMap::new();
+    for namespace in wanted {
+        let on_record = context
+            .holders
+            .of(namespace)
+            .filter(|holder| *holder != name);
+        if let Some(holder) = on_record.or_else(|| marked_for_another(context, namespace, &name)) {
+            claims.insert(namespace.clone(), holder);
+        }
+    }
+    for other in earlier_without_record(context, tenant) {
+        for namespace in self::wanted(&other.name_any(), &other.spec).intersection(wanted) {
+            claims
+                .entry(namespace.clone())
+                .or_insert_with(|| other.name_any());
+        }
+    }
+    claims
+}
+
+/// The tenant a live namespace is marked for, where that is another one.
+fn marked_for_another(context: &Context, namespace: &str, name: &str) -> Option<String> {
+    let live = context.caches.namespaces.get("", namespace)?;
+    live.labels()
+        .get(tenure_crds::keys::TENANT)
+        .filter(|marked| *marked != name)
+        .cloned()
+}
+
+fn foreign(
+    context: &Context,
+    wanted: &BTreeSet<String>,
+    record: Option<&TenantRecord>,
+) -> BTreeMap<String, String> {
+    wanted
+        .iter()
+        .filter(|namespace| record.is_none_or(|record| !record.namespaces.contains(*namespace)))
+        .filter_map(|namespace| {
+            Some((
+                namespace.clone(),
+                context
+                    .caches
+                    .namespaces
+                    .get("", namespace)?
+                    .uid()
+                    .unwrap_or_default(),
+            ))
+        })
+        .collect()
+}
+
+fn id_taken_by(context: &Context, tenant: &CustomerTenant) -> Option<String> {
+    let (name, id) = (tenant.name_any(), &tenant.spec.tenant_id);
+    let on_record = context
+        .records
+        .all()
+        .into_iter()
+        .find(|record| record.tenant_id == *id && record.tenant != name);
+    if let Some(record) = on_record {
+        return Some(record.tenant.clone());
+    }
+    if context.records.tenant(&name).is_some() {
+        return None;
+    }
+    earlier_without_record(context, tenant)
+        .into_iter()
+        .find(|other| other.spec.tenant_id == *id)
+        .map(|other| other.name_any())
+}
+
+/// Tenants nothing is remembered of yet and that were declared before this one; names break ties.
+fn earlier_without_record(context: &Context, tenant: &CustomerTenant) -> Vec<CustomerTenant> {
+    let order = |tenant: &CustomerTenant| (tenant.creation_timestamp(), tenant.name_any());
+    context
+        .caches
+        .tenants
+        .all()
+        .into_iter()
+        .filter(|other| context.records.tenant(&other.name_any()).is_none())
+        .filter_map(|other| {
+            other
+                .0
+                .as_ref()
+                .ok()
+                .filter(|other| order(other) < order(tenant))
+                .cloned()
+        })
+        .collect()
+}

@@ -1,0 +1,571 @@
+//! The CustomerTenant reconciler: five steps, each its own file.
+
+pub mod apply;
+pub mod build;
+pub mod decisions;
+pub mod dereference;
+pub mod drift;
+pub mod names;
+pub mod observe;
+pub mod plan;
+pub mod rendering;
+pub mod status;
+pub mod unused;
+pub mod validate;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt};
+use tenure_crds::customer_tenant::{NamespaceState, NamespaceStatus};
+use tenure_crds::words::PendingApproval;
+use tenure_crds::{CustomerTenant, keys};
+
+use self::apply::Applied;
+use self::dereference::Seen;
+use self::plan::{Declaration, Declared, Halt, Plan};
+use self::validate::Surroundings;
+use crate::context::Context;
+use crate::record::{RecordError, TenantRecord};
+
+/// How soon a reconcile that failed is tried again; doubled by the queue's own waiting on events.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Why a reconcile could not finish.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The record refused: nothing was acted on.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The API server refused or could not be reached.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was tried.
+        what: &'static str,
+        /// What the API server said.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+impl Error {
+    /// A failed request, with what was tried.
+    pub(crate) fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Api {
+            what,
+            source: Box::new(source),
+        }
+    }
+
+    /// The reason as it stands in metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Record(_) => "RecordFailed",
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) if status.code == 409 => "Conflict",
+                kube::Error::Api(status) if status.code == 429 => "Throttled",
+                kube::Error::Api(status) if (400..500).contains(&status.code) => "Refused",
+                kube::Error::Api(_) => "ServerError",
+                _ => "Unreachable",
+            },
+        }
+    }
+}
+
+/// Reconciles one tenant; answers after how long it is due again without an event.
+#[tracing::instrument(skip(context))]
+pub async fn reconcile(context: Arc<Context>, tenant: String) -> Option<Duration> {
+    let started = Instant::now();
+    let result = run(&context, &tenant).await;
+    context.metrics.reconciled(
+        if result.is_ok() { "ok" } else { "error" },
+        started.elapsed().as_secs_f64(),
+    );
+    match result {
+        Ok(again) => again,
+        Err(error) => {
+            context.metrics.failed(error.reason());
+            // A conflict only says that our copy was old; the next look has the new one.
+            let conflict = error.reason() == "Conflict";
+            if conflict {
+                tracing::debug!(%error, "looking again");
+            } else {
+                tracing::warn!(%error, reason = error.reason(), "reconcile failed; trying again");
+            }
+            Some(if conflict {
+                Duration::from_millis(50)
+            } else {
+                RETRY
+            })
+        }
+    }
+}
+
+async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
+    let now = Timestamp::now();
+    let seen = dereference::dereference(context, name);
+    let undecodable = matches!(seen.object, Some(Err(_)));
+    context
+        .metrics
+        .undecodable("CustomerTenant", name, undecodable);
+    let declared = declare(context, name, &seen, now);
+    let decided = plan::plan(
+        name,
+        declared,
+        seen.record.as_deref(),
+        seen.unreadable.as_deref(),
+    );
+    match decided {
+        Plan::Nothing => {
+            context.metrics.forget(name);
+            context.holders.set(name, std::iter::empty());
+            Ok(None)
+        }
+        Plan::Enforce {
+            record,
+            add_finalizer,
+            awaiting,
+            pending,
+        } => {
+            enforce(
+                context,
+                &seen,
+                *record,
+                Enforcement {
+                    add_finalizer,
+                    awaiting,
+                    pending,
+                },
+                now,
+            )
+            .await
+        }
+        Plan::Keep {
+            record,
+            halt,
+            pending,
+        } => {
+            keep(
+                context,
+                &seen,
+                record.map(|record| *record),
+                halt,
+                pending,
+                now,
+            )
+            .await
+        }
+        Plan::Release { record } => release(context, &seen, record.map(|record| *record)).await,
+        Plan::EndUnused(record) => unused::end(context, &seen, *record, now).await,
+    }
+}
+
+fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declared {
+    let tenant = match &seen.object {
+        None => return Declared::Absent,
+        Some(Err(why)) => return Declared::Undecodable(why.clone()),
+        Some(Ok(tenant)) => tenant,
+    };
+    let held = seen
+        .record
+        .as_ref()
+        .map(|record| record.namespaces.clone())
+        .unwrap_or_default();
+    let around = Surroundings {
+        policy: &seen.policy,
+        operator_namespace: &context.settings.namespace,
+        claims: &seen.claims,
+        held: &held,
+    };
+    let parsed = validate::validate(name, &tenant.spec, &around).map(|tenant| {
+        let rendering = build::build(&tenant, &seen.policy);
+        (tenant, rendering)
+    });
+    let decisions = decisions::of(context, tenant, seen, now);
+    Declared::Present(Box::new(Declaration {
+        uid: tenant.uid().unwrap_or_default(),
+        deleting: tenant.metadata.deletion_timestamp.is_some(),
+        has_finalizer: tenant
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == keys::FINALIZER),
+        spec: tenant.spec.clone(),
+        parsed,
+        loosens: decisions.loosens,
+        amended: decisions.amended,
+        adoption: decisions.adoption,
+        foreign: seen.foreign.keys().cloned().collect(),
+        id_taken_by: seen.id_taken_by.clone(),
+        adopt_request: decisions.adopt_request,
+        amend_request: decisions.amend_request,
+    }))
+}
+
+/// What goes with an accepted spec.
+struct Enforcement {
+    add_finalizer: bool,
+    awaiting: BTreeSet<String>,
+    pending: Vec<PendingApproval>,
+}
+
+async fn enforce(
+    context: &Context,
+    seen: &Seen,
+    mut record: TenantRecord,
+    with: Enforcement,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
+    let mut object = seen
+        .object
+        .as_ref()
+        .and_then(|object| object.as_ref().ok())
+        .cloned();
+    let thawed = seen
+        .record
+        .as_ref()
+        .is_some_and(|before| before.frozen.is_some());
+    record.used = record.used || unused::holds_something(context, &record);
+    // Record first, then act.
+    let before = seen.record.as_ref().map(|before| before.rendering.clone());
+    let record = context.records.remember(record).await?;
+    context
+        .holders
+        .set(&record.tenant, record.namespaces.iter().map(String::as_str));
+    if with.add_finalizer
+        && let Some(tenant) = &object
+    {
+        let changed = context
+            .writer
+            .set_finalizer(tenant, true)
+            .await
+            .map_err(Error::api("adding the finalizer"))?;
+        context
+            .caches
+            .tenants
+            .remember(kube::core::DeserializeGuard(Ok(changed.clone())));
+        object = Some(changed);
+    }
+    let cut = observe::tightened(context, &record, before.as_ref());
+    let mut applied = apply::apply(context, &record, before.as_ref(), now).await;
+    observe::contain(context, &record, cut, &applied).await;
+    applied
+        .namespaces
+        .extend(with.awaiting.iter().map(|namespace| NamespaceStatus {
+            namespace: namespace.clone(),
+            state: NamespaceState::AwaitingAdoption,
+            message: None,
+        }));
+    applied
+        .namespaces
+        .sort_by(|left, right| left.namespace.cmp(&right.namespace));
+    if thawed && let Some(tenant) = &object {
+        context
+            .events
+            .note(
+                &tenant.object_ref(&()),
+                "Thawed",
+                "Reconcile",
+                "the tenant came back as it was accepted".into(),
+            )
+            .await;
+    }
+    finish(
+        context,
+        seen,
+        object.as_ref(),
+        Some(&record),
+        applied,
+        None,
+        with.pending,
+        now,
+    )
+    .await
+}
+
+async fn keep(
+    context: &Context,
+    seen: &Seen,
+    record: Option<TenantRecord>,
+    halt: Halt,
+    pending: Vec<PendingApproval>,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
+    let object = seen.object.as_ref().and_then(|object| object.as_ref().ok());
+    let record = match record {
+        Some(mut record) => {
+            let newly_frozen = record.frozen.filter(|_| {
+                seen.record
+                    .as_ref()
+                    .is_none_or(|before| before.frozen.is_none())
+            });
+            record.used = record.used || unused::holds_something(context, &record);
+            let record = context.records.remember(record).await?;
+            context
+                .holders
+                .set(&record.tenant, record.namespaces.iter().map(String::as_str));
+            if let Some(reason) = newly_frozen {
+                tracing::error!(
+                    tenant = record.tenant,
+                    reason = reason.as_str(),
+                    "tenant frozen: isolation is kept, nothing else happens"
+                );
+                context
+                    .events
+                    .warn(
+                        &tenant_reference(&record),
+                        "Frozen",
+                        "Reconcile",
+                        halt.message(),
+                    )
+                    .await;
+            }
+            Some(record)
+        }
+        None => None,
+    };
+    let applied = match &record {
+        Some(record) => apply::apply(context, record, Some(&record.rendering), now).await,
+        None => Applied::default(),
+    };
+    finish(
+        context,
+        seen,
+        object,
+        record.as_deref(),
+        applied,
+        Some(halt),
+        pending,
+        now,
+    )
+    .await
+}
+
+/// A deletion nobody approved got past the guards: a deleted object cannot come back to life, and
+/// holding it would block its CRD. It is let go, and nothing is done.
+async fn release(
+    context: &Context,
+    seen: &Seen,
+    record: Option<TenantRecord>,
+) -> Result<Option<Duration>, Error> {
+    if let Some(record) = record {
+        let record = context.records.remember(record).await?;
+        tracing::error!(
+            tenant = record.tenant,
+            "CustomerTenant deleted without an approved end: let go, isolation is kept"
+        );
+    }
+    let Some(Ok(tenant)) = &seen.object else {
+        return Ok(None);
+    };
+    if tenant
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == keys::FINALIZER)
+    {
+        context
+            .writer
+            .set_finalizer(tenant, false)
+            .await
+            .map_err(Error::api("letting the deleted object go"))?;
+        let note = "deleted without an approved end: nothing is destroyed, isolation is kept; apply it again with the same tenantID and spec";
+        context
+            .events
+            .warn(
+                &tenant.object_ref(&()),
+                "Released",
+                "Reconcile",
+                note.into(),
+            )
+            .await;
+    }
+    Ok(None)
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the last step needs what every other step found; a struct would only rename it"
+)]
+async fn finish(
+    context: &Context,
+    seen: &Seen,
+    object: Option<&CustomerTenant>,
+    record: Option<&TenantRecord>,
+    applied: Applied,
+    halt: Option<Halt>,
+    pending: Vec<PendingApproval>,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
+    if let Some(record) = record {
+        report_drift(context, object, record, &applied).await;
+    }
+    let name = object
+        .map(ResourceExt::name_any)
+        .or_else(|| record.map(|record| record.tenant.clone()))
+        .unwrap_or_default();
+    let again = applied
+        .contested_for
+        .or_else(|| (!applied.errors.is_empty()).then_some(RETRY));
+    let conflict = applied
+        .errors
+        .iter()
+        .any(crate::cluster::WriteError::is_conflict);
+    for error in applied.errors.iter().filter(|error| !error.is_conflict()) {
+        tracing::warn!(%error, "not applied");
+        context.metrics.failed("ApplyFailed");
+    }
+    context.metrics.frozen(
+        &name,
+        record
+            .and_then(|record| record.frozen)
+            .map(crate::record::FreezeReason::as_str),
+    );
+    if let Some(record) = record {
+        let parked = record
+            .rendering
+            .namespaces
+            .iter()
+            .filter(|ns| ns.hold == rendering::Hold::Parked)
+            .map(|ns| ns.name.as_str());
+        context.metrics.parked(&name, parked);
+    }
+    let namespaces: Vec<String> = record
+        .iter()
+        .flat_map(|record| record.namespaces.iter().cloned())
+        .collect();
+    let contested: BTreeSet<String> = context.fights().contested(&namespaces, now).collect();
+    let observe = match (object, record) {
+        (Some(_), Some(record)) => observe::report(context, seen, record).await,
+        _ => None,
+    };
+    let controls = crate::assess::tenant(
+        context,
+        &name,
+        object,
+        record,
+        &applied,
+        halt.as_ref(),
+        &pending,
+        now,
+    );
+    if let Some(record) = record {
+        let enforcement = record.spec.enforcement.unwrap_or_default();
+        context.metrics.tenant(
+            &name,
+            &record.tenant_id,
+            record.spec.classification.as_str(),
+            enforcement.as_str(),
+        );
+    }
+    let Some(object) = object else {
+        context.note_evaluated(&name);
+        return Ok(again);
+    };
+    let before = object.status.clone().unwrap_or_default();
+    let status = status::compute(status::Inputs {
+        before: &before,
+        generation: object.metadata.generation,
+        now,
+        halt: halt.as_ref(),
+        enforcement: record
+            .map_or(object.spec.enforcement, |record| record.spec.enforcement)
+            .unwrap_or_default(),
+        namespaces: applied.namespaces,
+        errors: applied.errors.iter().map(ToString::to_string).collect(),
+        contested: contested.into_iter().collect(),
+        pending,
+        used: record.map(|record| record.used),
+        accepted_digest: record.map(|record| decisions::spec_digest(record)),
+        controls,
+        observe,
+    });
+    context.metrics.conditions(
+        &name,
+        status
+            .conditions
+            .iter()
+            .map(|condition| (condition.type_.as_str(), condition.status.as_str())),
+    );
+    context.metrics.controls(&name, &status.controls);
+    if status != before {
+        write_status(context, object, status).await?;
+    }
+    context.note_evaluated(&name);
+    Ok(if conflict {
+        Some(Duration::from_millis(50))
+    } else {
+        again
+    })
+}
+
+async fn write_status(
+    context: &Context,
+    object: &CustomerTenant,
+    status: tenure_crds::CustomerTenantStatus,
+) -> Result<(), Error> {
+    let next = CustomerTenant {
+        status: Some(status),
+        ..object.clone()
+    };
+    match context.writer.write_status(&next).await {
+        Ok(written) => {
+            context
+                .caches
+                .tenants
+                .remember(kube::core::DeserializeGuard(Ok(written)));
+            Ok(())
+        }
+        Err(error) => Err(Error::api("writing status")(error)),
+    }
+}
+
+async fn report_drift(
+    context: &Context,
+    object: Option<&CustomerTenant>,
+    record: &TenantRecord,
+    applied: &Applied,
+) {
+    let about = object.map_or_else(|| tenant_reference(record), |tenant| tenant.object_ref(&()));
+    for drift in &applied.drift {
+        context.metrics.drifted(&record.tenant, drift);
+        tracing::warn!(
+            tenant = record.tenant,
+            control = drift.control,
+            kind = drift.kind.as_str(),
+            object = drift.object,
+            what = drift.what,
+            actor = %drift.actor,
+            exposed_seconds = drift.exposed_seconds,
+            "drift repaired"
+        );
+        let exposure = drift.exposed_seconds.map_or_else(
+            || "unknown time".into(),
+            |seconds| format!("at most {} s", seconds + 1),
+        );
+        let note = format!(
+            "{}: {} {} — {}; repaired, exposed for {exposure}, actor {}",
+            drift.control,
+            drift.kind.as_str(),
+            drift.object,
+            drift.what,
+            drift.actor
+        );
+        context
+            .events
+            .warn(&about, "DriftRepaired", "Repair", note)
+            .await;
+    }
+}
+
+/// Names a CustomerTenant that may no longer exist.
+fn tenant_reference(record: &TenantRecord) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{}/{}", keys::GROUP, keys::VERSION)),
+        kind: Some("CustomerTenant".into()),
+        name: Some(record.tenant.clone()),
+        uid: record.uid.clone(),
+        ..ObjectReference::default()
+    }
+}

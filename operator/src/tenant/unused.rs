@@ -1,0 +1,203 @@
+//! Whether a tenant ever held anything, and the end of one that never did.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::Resource;
+use serde_json::json;
+use tenure_crds::keys;
+
+use super::Error;
+use super::dereference::Seen;
+use crate::cluster::Kind;
+use crate::cluster::diff::quantity;
+use crate::context::Context;
+use crate::record::{FreezeReason, TenantRecord};
+
+/// ConfigMaps every namespace has from birth: `kube-root-ca.crt`.
+const BORN_WITH: &[(&str, i128)] = &[("configmaps", 1)];
+/// How long an in-flight request that was admitted before the door closed may take to land.
+const IN_FLIGHT: Duration = Duration::from_secs(2);
+
+/// Whether the tenant holds a pod, a claim or a foreign object now, as far as caches say.
+///
+/// Secrets cannot be listed (the operator may not read them); the quota counts them.
+pub fn holds_something(context: &Context, record: &TenantRecord) -> bool {
+    record.namespaces.iter().any(|namespace| {
+        let caches = &context.caches;
+        caches.has_pod(namespace)
+            || !caches.claims.in_namespace(namespace).is_empty()
+            || !caches.services.in_namespace(namespace).is_empty()
+            || !caches.ingresses.in_namespace(namespace).is_empty()
+            || has_foreign(&caches.network_policies.in_namespace(namespace), record)
+            || has_foreign(&caches.bindings.in_namespace(namespace), record)
+            || caches
+                .quotas
+                .in_namespace(namespace)
+                .iter()
+                .any(|quota| counts_something(quota))
+    })
+}
+
+fn has_foreign<K: Resource>(objects: &[std::sync::Arc<K>], record: &TenantRecord) -> bool {
+    objects
+        .iter()
+        .any(|object| !crate::caches::is_ours(object.as_ref(), &record.tenant, &record.tenant_id))
+}
+
+fn counts_something(quota: &ResourceQuota) -> bool {
+    let used = quota
+        .status
+        .as_ref()
+        .and_then(|status| status.used.as_ref());
+    used.into_iter().flatten().any(|(resource, amount)| {
+        let free = BORN_WITH
+            .iter()
+            .find(|(born, _)| born == resource)
+            .map_or(0, |(_, free)| *free);
+        // What cannot be read counts as something: missing information never deletes.
+        quantity(&amount.0).is_none_or(|amount| amount > free * 1000)
+    })
+}
+
+/// Ends a tenant that never held anything: closes its namespaces to pods, looks again live, and
+/// only then removes them. Anything found lets the object go with nothing destroyed.
+///
+/// # Errors
+/// Where the record or the API server refuses; the next try starts from the beginning.
+pub async fn end(
+    context: &Context,
+    seen: &Seen,
+    record: TenantRecord,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
+    let ended = if record.ended_at.is_some() {
+        record
+    } else {
+        if is_used(context, &record).await? {
+            return reopen(context, seen, record).await;
+        }
+        let ended = TenantRecord {
+            ended_at: Some(now.to_string()),
+            frozen: None,
+            ..record
+        };
+        context.records.remember(ended).await?.as_ref().clone()
+    };
+    for rendering in &ended.rendering.namespaces {
+        remove(context, &rendering.name).await?;
+    }
+    context.holders.set(&ended.tenant, std::iter::empty());
+    tracing::info!(
+        tenant = ended.tenant,
+        tenant_id = ended.tenant_id,
+        "tenant that never held anything has ended"
+    );
+    super::release(context, seen, None).await
+}
+
+/// Closes the door, waits for what was let in before, and looks live.
+async fn is_used(context: &Context, record: &TenantRecord) -> Result<bool, Error> {
+    if holds_something(context, record) {
+        return Ok(true);
+    }
+    for rendering in &record.rendering.namespaces {
+        close(context, &rendering.name).await?;
+    }
+    tokio::time::sleep(IN_FLIGHT).await;
+    for rendering in &record.rendering.namespaces {
+        if context
+            .writer
+            .holds_live(&rendering.name)
+            .await
+            .map_err(Error::api("looking for what the tenant holds"))?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(holds_something(context, record))
+}
+
+/// Something was found: the tenant is used, and its deletion was not approved.
+async fn reopen(
+    context: &Context,
+    seen: &Seen,
+    record: TenantRecord,
+) -> Result<Option<Duration>, Error> {
+    let record = TenantRecord {
+        used: true,
+        frozen: Some(FreezeReason::Vanished),
+        ..record
+    };
+    super::release(context, seen, Some(record)).await?;
+    // The object is gone; the next look finds a frozen tenant and opens its namespaces again.
+    Ok(Some(Duration::from_millis(100)))
+}
+
+/// Takes the ready mark off, so that the guard lets no pod start.
+async fn close(context: &Context, namespace: &str) -> Result<(), Error> {
+    let Some(live) = context.caches.live(Kind::Namespace, "", namespace) else {
+        return Ok(());
+    };
+    mark(context, live, keys::READY, None).await
+}
+
+/// Marks the step and deletes the namespace that was looked at.
+async fn remove(context: &Context, namespace: &str) -> Result<(), Error> {
+    let Some(live) = context.caches.live(Kind::Namespace, "", namespace) else {
+        return Ok(());
+    };
+    mark(context, live, keys::STEP, Some("NeverUsed")).await?;
+    let Some(live) = context.caches.live(Kind::Namespace, "", namespace) else {
+        return Ok(());
+    };
+    context
+        .writer
+        .delete(Kind::Namespace, &live)
+        .await
+        .map_err(write_error)
+}
+
+async fn mark(
+    context: &Context,
+    live: serde_json::Value,
+    key: &str,
+    value: Option<&str>,
+) -> Result<(), Error> {
+    let mut desired = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": live["metadata"]["name"], "labels": ours(&live["metadata"]["labels"]), "annotations": ours(&live["metadata"]["annotations"])
+    }});
+    if let Some(annotations) = desired["metadata"]["annotations"].as_object_mut() {
+        annotations.remove(key);
+        if let Some(value) = value {
+            annotations.insert(key.into(), json!(value));
+        }
+    }
+    match context
+        .writer
+        .converge(Kind::Namespace, &desired, Some(&live))
+        .await
+        .map_err(write_error)?
+    {
+        crate::cluster::Outcome::Mended(object, _) | crate::cluster::Outcome::Created(object) => {
+            context.caches.remember(Kind::Namespace, object)
+        }
+        crate::cluster::Outcome::Same => {}
+    }
+    Ok(())
+}
+
+fn ours(map: &serde_json::Value) -> serde_json::Value {
+    map.as_object().cloned().unwrap_or_default().into()
+}
+
+fn write_error(error: crate::cluster::WriteError) -> Error {
+    match error {
+        crate::cluster::WriteError::Api { verb, source, .. } => Error::Api { what: verb, source },
+        crate::cluster::WriteError::Encoding { source, .. } => Error::Api {
+            what: "encoding",
+            source: Box::new(kube::Error::SerdeError(source)),
+        },
+    }
+}
