@@ -252,7 +252,7 @@ impl Scale {
         {
             let after = new.iter().find(|exclusion| exclusion.person == *person);
             // Dates are written YYYY-MM-DD, so that their text sorts as they do.
-            if !after.is_some_and(|exclusion| exclusion.since <= *since) {
+            if after.is_none_or(|exclusion| exclusion.since > *since) {
                 let field = format!("spec.teleworkExclusions[{person}]");
                 let wanted = shown(after.map(|exclusion| &exclusion.since));
                 self.note(&TELEWORK, field, since.clone(), wanted);
