@@ -162,7 +162,7 @@ fn walk(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     for (key, child) in map.iter_mut() {
         match (key.as_str(), child) {
             ("properties", Value::Object(properties)) => {
-                properties.values_mut().for_each(|child| walk(child, visit))
+                properties.values_mut().for_each(|child| walk(child, visit));
             }
             ("items" | "additionalProperties", child) => walk(child, visit),
             _ => {}

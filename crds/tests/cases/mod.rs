@@ -230,7 +230,7 @@ pub fn edited(mut object: Value, edits: Edits) -> Value {
             .unwrap_or_else(|| panic!("{pointer} has no parent"));
         match parent {
             Value::Object(map) if value.is_null() => {
-                assert!(map.remove(key).is_some(), "{pointer} is not there")
+                assert!(map.remove(key).is_some(), "{pointer} is not there");
             }
             Value::Object(map) => {
                 map.insert(key.replace("~1", "/"), value);
