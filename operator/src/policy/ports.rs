@@ -135,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn ranges_that_touch_or_overlap_are_one() {
+        let range = |port: i32, end: i32| Port {
+            port,
+            end_port: Some(end),
+            protocol: None,
+        };
+        let whole = PortSet::new(&[range(1, 9)]);
+        assert_eq!(PortSet::new(&[range(5, 9), range(1, 4)]), whole);
+        assert_eq!(
+            PortSet::new(&[range(1, 6), range(4, 9), range(2, 3)]),
+            whole
+        );
+        assert_ne!(PortSet::new(&[range(1, 4), range(6, 9)]), whole);
+    }
+
+    #[test]
     fn a_range_that_ends_before_it_starts_is_not_every_port() {
         let backwards = Port {
             port: 9,

@@ -688,6 +688,34 @@ fn a_change_of_all_mfa_values_keeps_the_old_ones_until_approved() {
 }
 
 #[test]
+fn what_is_in_force_while_something_waits_has_one_order() {
+    let range = |name: &str| json!({"name": name, "cidr": "10.0.0.0/8", "kind": "Vpn"});
+    let written = json!({
+        "baselines": [
+            {"classification": "Restricted", "roles": ["b", "a"]},
+            {"classification": "Public", "storageClasses": ["b", "a"]}
+        ],
+        "privilegedRoles": ["b", "a"],
+        "sourceRanges": [range("b"), range("a")],
+        "identityProvider": {"mfaExtraKey": "amr", "mfaExtraValues": ["b", "a"]}
+    });
+    let old = samples::policy(written.clone());
+    let mut wanted = written;
+    wanted["edges"] = json!([{"namespace": "dmz"}]);
+    let decision = merge_accepted(Some(&old), &samples::policy(wanted), Permission::Missing);
+    let expect = samples::policy(json!({
+        "baselines": [
+            {"classification": "Public", "storageClasses": ["a", "b"]},
+            {"classification": "Restricted", "roles": ["a", "b"]}
+        ],
+        "privilegedRoles": ["a", "b"],
+        "sourceRanges": [range("a"), range("b")],
+        "identityProvider": {"mfaExtraKey": "amr", "mfaExtraValues": ["a", "b"]}
+    }));
+    assert_eq!(*decision.in_force(), expect);
+}
+
+#[test]
 fn a_loosening_says_what_was_and_what_is_asked() {
     let old = samples::policy(scrape(json!({})));
     let new = samples::policy(scrape(json!({"podLabels": {}, "ports": []})));
