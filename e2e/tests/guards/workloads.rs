@@ -257,7 +257,6 @@ fn beyond() -> Vec<(&'static str, Value, &'static str)> {
         ("/volumes", json!([{ "name": "v", "nfs": { "server": "x", "path": "/" } }]), "volume v"),
         ("/containers/0/ports", json!([{ "containerPort": 80, "hostPort": 80 }]), "hostPort in app"),
         (context, json!({ "privileged": true }), "privileged app"),
-        (context, json!({ "procMount": "Unmasked" }), "procMount in app"),
         (context, json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"], "add": ["SYS_ADMIN"] } }), "capabilities added"),
         (context, json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"], "add": ["CHOWN"] } }), "capabilities not dropped"),
         (context, json!({ "allowPrivilegeEscalation": false }), "capabilities not dropped"),
@@ -297,6 +296,10 @@ async fn no_pod_beyond_its_level() {
         set(&mut body["spec"], place, value);
         refused(&admin, create(tenant.core("pods"), body), "pods", CLASSIFICATION, what).await;
     }
+    let mut unmasked = pod();
+    set(&mut unmasked["spec"], "/hostUsers", json!(false));
+    set(&mut unmasked["spec"], "/containers/0/securityContext/procMount", json!("Unmasked"));
+    refused(&admin, create(tenant.core("pods"), unmasked), "pods", CLASSIFICATION, "procMount in app").await;
     passes(&admin, create(tenant.core("pods"), pod())).await;
     let mut allowed = pod();
     set(&mut allowed["spec"], "/volumes", json!([{ "name": "t", "emptyDir": {} }, { "name": "c", "configMap": { "name": "x" } }]));
