@@ -4,7 +4,10 @@
 //! This crate holds no client and makes no request. [`all_crds`] is the one list from which the
 //! chart's CustomResourceDefinitions and the API reference are generated.
 
-#![allow(clippy::duplicated_attributes, reason = "one `printcolumn` per column is no duplicate")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "one `printcolumn` per column is no duplicate"
+)]
 
 pub mod approval;
 pub mod customer_tenant;

@@ -281,30 +281,58 @@ fn the_reference_names_every_kind_field_and_rule() {
 }
 
 fn example(path: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples").join(path);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("examples")
+        .join(path);
     serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 #[test]
 fn minimal_examples_are_the_minimal_objects() {
-    assert_eq!(example("minimal/tenancypolicy.yaml"), cases::minimal("TenancyPolicy"));
+    assert_eq!(
+        example("minimal/tenancypolicy.yaml"),
+        cases::minimal("TenancyPolicy")
+    );
     let mut tenant = example("minimal/tenant.yaml");
-    assert_eq!(tenant["spec"]["tenantID"], "TENANT_ID", "the place `sed` fills in");
+    assert_eq!(
+        tenant["spec"]["tenantID"], "TENANT_ID",
+        "the place `sed` fills in"
+    );
     tenant["spec"]["tenantID"] = cases::TENANT_ID.into();
     assert_eq!(tenant, cases::minimal("CustomerTenant"));
 }
 
 #[test]
 fn examples_are_kept_by_gitops_and_lose_nothing_in_the_types() {
-    for path in ["tenancypolicy.yaml", "customers/example-logistics.yaml", "customers/example-clinic.yaml"] {
+    for path in [
+        "tenancypolicy.yaml",
+        "customers/example-logistics.yaml",
+        "customers/example-clinic.yaml",
+    ] {
         let written = example(path);
         let annotations = &written["metadata"]["annotations"];
-        assert_eq!(annotations["argocd.argoproj.io/sync-options"], "Prune=false", "{path}");
-        assert_eq!(annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled", "{path}");
+        assert_eq!(
+            annotations["argocd.argoproj.io/sync-options"], "Prune=false",
+            "{path}"
+        );
+        assert_eq!(
+            annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled",
+            "{path}"
+        );
         let read = match written["kind"].as_str().unwrap() {
-            "TenancyPolicy" => serde_json::to_value(serde_json::from_value::<TenancyPolicy>(written.clone()).unwrap()),
-            _ => serde_json::to_value(serde_json::from_value::<CustomerTenant>(written.clone()).unwrap()),
+            "TenancyPolicy" => serde_json::to_value(
+                serde_json::from_value::<TenancyPolicy>(written.clone()).unwrap(),
+            ),
+            _ => serde_json::to_value(
+                serde_json::from_value::<CustomerTenant>(written.clone()).unwrap(),
+            ),
         };
-        assert_eq!(read.unwrap(), written, "{path} has a field the types do not know");
+        assert_eq!(
+            read.unwrap(),
+            written,
+            "{path} has a field the types do not know"
+        );
     }
 }

@@ -47,7 +47,10 @@ async fn plane_with_kinds() -> (&'static Plane, MutexGuard<'static, ()>) {
     // What a test before this one left behind when it failed is none of this one's business.
     for kind in KINDS {
         let all = ListParams::default();
-        let _ = api(&plane.admin().unwrap(), kind).delete_collection(&DeleteParams::default(), &all).await.unwrap();
+        let _ = api(&plane.admin().unwrap(), kind)
+            .delete_collection(&DeleteParams::default(), &all)
+            .await
+            .unwrap();
     }
     (plane, turn)
 }
@@ -658,14 +661,40 @@ async fn examples_are_accepted_without_a_warning() {
     let (plane, _turn) = plane_with_kinds().await;
     let kubectl = plane.kubectl(&Identity::admin()).unwrap();
     let create = ["create", "--dry-run=server", "--validate=strict", "-f"];
-    for path in ["tenancypolicy.yaml", "customers", "approvals", "minimal/tenancypolicy.yaml"] {
+    for path in [
+        "tenancypolicy.yaml",
+        "customers",
+        "approvals",
+        "minimal/tenancypolicy.yaml",
+    ] {
         let file = repository().join("examples").join(path);
-        let output = kubectl.run(&[&create[..], &[file.to_str().unwrap()]].concat()).await.unwrap();
-        assert!(output.ok && output.stderr.is_empty(), "examples/{path}: {}", output.stderr);
+        let output = kubectl
+            .run(&[&create[..], &[file.to_str().unwrap()]].concat())
+            .await
+            .unwrap();
+        assert!(
+            output.ok && output.stderr.is_empty(),
+            "examples/{path}: {}",
+            output.stderr
+        );
     }
-    let tenant = std::fs::read_to_string(repository().join("examples/minimal/tenant.yaml")).unwrap();
-    let unnamed = kubectl.run_with(&[&create[..], &["-"]].concat(), &tenant).await.unwrap().refusal().unwrap();
-    assert!(unnamed.contains("spec.tenantID"), "a tenant without identity: {unnamed}");
+    let tenant =
+        std::fs::read_to_string(repository().join("examples/minimal/tenant.yaml")).unwrap();
+    let unnamed = kubectl
+        .run_with(&[&create[..], &["-"]].concat(), &tenant)
+        .await
+        .unwrap()
+        .refusal()
+        .unwrap();
+    assert!(
+        unnamed.contains("spec.tenantID"),
+        "a tenant without identity: {unnamed}"
+    );
     let named = tenant.replace("TENANT_ID", cases::TENANT_ID);
-    kubectl.run_with(&[&create[..], &["-"]].concat(), &named).await.unwrap().success().unwrap();
+    kubectl
+        .run_with(&[&create[..], &["-"]].concat(), &named)
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
 }
