@@ -1,0 +1,1044 @@
+//! The chart: what it renders, what it refuses to be told, and what a release does to a real API server.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenure_e2e::helm::Helm;
+use tenure_e2e::kubectl::Kubectl;
+use tenure_e2e::paths::repository;
+use tenure_e2e::stack::Stack;
+use tenure_e2e::{Identity, Plane};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// A namespace that is not the usual one, so that a hard-coded one shows.
+const NAMESPACE: &str = "platform-tenure";
+const ROLES_TO_BIND: [&str; 3] = [
+    "tenure-tenant-deployer",
+    "tenure-tenant-member",
+    "tenure-tenant-viewer",
+];
+
+/// Helm without a cluster. The folder lives as long as the value.
+struct Offline {
+    helm: Helm,
+    _folder: TempDir,
+}
+
+impl Offline {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let helm = Helm::offline(&Stack::ensure().unwrap(), folder.path()).unwrap();
+        Self {
+            helm,
+            _folder: folder,
+        }
+    }
+
+    /// Renders the chart with these `--set` arguments, or says why helm would not.
+    async fn render(&self, sets: &[&str]) -> Result<String, String> {
+        let chart = chart();
+        let mut args = vec!["template", "tenure", &chart, "--namespace", NAMESPACE];
+        args.extend(sets.iter().flat_map(|set| ["--set-json", set]));
+        let output = self.helm.run(&args).await.unwrap();
+        if output.ok {
+            Ok(output.stdout)
+        } else {
+            Err(output.stderr)
+        }
+    }
+
+    async fn objects(&self, sets: &[&str]) -> Vec<Value> {
+        documents(&self.render(sets).await.unwrap())
+    }
+}
+
+fn chart() -> String {
+    repository()
+        .join("charts/tenure")
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let all: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    all.into_iter()
+        .filter(|document| !document.is_null())
+        .collect()
+}
+
+fn kind(object: &Value) -> &str {
+    object["kind"].as_str().unwrap()
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
+}
+
+fn find<'a>(objects: &'a [Value], wanted: &str, named: &str) -> &'a Value {
+    objects
+        .iter()
+        .find(|object| kind(object) == wanted && name(object) == named)
+        .unwrap_or_else(|| panic!("no {wanted} {named} among the rendered objects"))
+}
+
+/// The same value with whole numbers as such: `1.0` and `1` are one number to the API server.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => json!(float as i64),
+            _ => value.clone(),
+        },
+        Value::Array(list) => list.iter().map(plain).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), plain(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// The files of a folder of the chart, by name without extension.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    fs::read_dir(repository().join("charts/tenure/files").join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_str().unwrap().to_owned(),
+                fs::read_to_string(&path).unwrap(),
+            )
+        })
+        .collect()
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value
+        .as_array()
+        .map(|list| list.iter().map(|item| item.as_str().unwrap()).collect())
+        .unwrap_or_default()
+}
+
+/// One right, spelled out.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Right {
+    group: String,
+    resource: String,
+    /// Empty: every name.
+    only: BTreeSet<String>,
+    verb: String,
+}
+
+fn rights(groups: &[&str], resources: &[&str], only: &[&str], verbs: &[&str]) -> BTreeSet<Right> {
+    let only: BTreeSet<String> = only.iter().map(|&name| name.to_owned()).collect();
+    let mut all = BTreeSet::new();
+    for group in groups {
+        for resource in resources {
+            for verb in verbs {
+                all.insert(Right {
+                    group: (*group).to_owned(),
+                    resource: (*resource).to_owned(),
+                    only: only.clone(),
+                    verb: (*verb).to_owned(),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Every role of the chart (`ClusterRole x`, `Role x`) with all it grants.
+fn roles(objects: &[Value]) -> BTreeMap<String, BTreeSet<Right>> {
+    objects
+        .iter()
+        .filter(|object| matches!(kind(object), "Role" | "ClusterRole"))
+        .map(|role| {
+            assert!(
+                role.get("aggregationRule").is_none(),
+                "{} would grow without the chart",
+                name(role)
+            );
+            let granted = role["rules"].as_array().unwrap().iter().flat_map(|rule| {
+                assert!(
+                    rule.get("nonResourceURLs").is_none(),
+                    "{} reaches beyond resources",
+                    name(role)
+                );
+                rights(
+                    &texts(&rule["apiGroups"]),
+                    &texts(&rule["resources"]),
+                    &texts(&rule["resourceNames"]),
+                    &texts(&rule["verbs"]),
+                )
+            });
+            (format!("{} {}", kind(role), name(role)), granted.collect())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn chart_passes_helm_lint() {
+    let offline = Offline::new();
+    offline
+        .helm
+        .run(&["lint", "--strict", &chart()])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn kinds_are_rendered_whole_and_kept_on_uninstall() {
+    let objects = Offline::new().objects(&[]).await;
+    let kinds = files("crds");
+    assert!(kinds.len() >= 3, "the chart ships the kinds");
+    for (file, text) in kinds {
+        let source = documents(&text).remove(0);
+        let rendered = find(&objects, "CustomResourceDefinition", name(&source));
+        assert_eq!(
+            plain(&rendered["spec"]),
+            plain(&source["spec"]),
+            "{file}: the template changed the definition"
+        );
+        assert_eq!(
+            rendered["metadata"]["annotations"]["helm.sh/resource-policy"], "keep",
+            "{file}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn guards_are_rendered_as_their_files_say() {
+    let objects = Offline::new()
+        .objects(&[
+            r#"image={"repository":"registry.example.com/tenure","tag":"1"}"#,
+            r#"extraImages=["registry.example.com/shipper:2"]"#,
+        ])
+        .await;
+    let guards = files("guards");
+    assert!(
+        guards.contains_key("namespaces"),
+        "the chart ships the guards"
+    );
+    for (file, text) in guards {
+        let text = text
+            .replace("__NAMESPACE__", NAMESPACE)
+            .replace(
+                "__OPERATOR__",
+                &format!("system:serviceaccount:{NAMESPACE}:tenure-operator"),
+            )
+            .replace(
+                "__IMAGES__",
+                r#"["registry.example.com/tenure:1","registry.example.com/shipper:2"]"#,
+            );
+        for source in documents(&text) {
+            let rendered = find(&objects, kind(&source), name(&source));
+            assert_eq!(rendered, &source, "{file}");
+            assert_eq!(
+                rendered["metadata"]["labels"]["app.kubernetes.io/part-of"], "tenure",
+                "{file}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn operator_and_guard_allow_the_same_images() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let image = format!(
+        r#"image={{"repository":"registry.example.com/tenure","tag":"1","digest":"{digest}"}}"#
+    );
+    let text = Offline::new()
+        .render(&[&image, r#"extraImages=["registry.example.com/shipper:2"]"#])
+        .await
+        .unwrap();
+    let exact = format!("registry.example.com/tenure@{digest}");
+    let objects = documents(&text);
+    let container = &find(&objects, "Deployment", "tenure-operator")["spec"]["template"]["spec"]["containers"]
+        [0];
+    assert_eq!(
+        container["image"],
+        exact.as_str(),
+        "a digest outranks a tag"
+    );
+    let environment = container["env"].as_array().unwrap();
+    let images = environment
+        .iter()
+        .find(|variable| variable["name"] == "TENURE_IMAGES")
+        .unwrap();
+    assert_eq!(
+        images["value"],
+        format!("{exact},registry.example.com/shipper:2").as_str()
+    );
+    assert!(
+        find(&objects, "ValidatingAdmissionPolicy", "tenure-own-pods")
+            .to_string()
+            .contains(&format!(
+                r#"[\"{exact}\",\"registry.example.com/shipper:2\"]"#
+            )),
+        "the guard on the release's own pods names other images"
+    );
+}
+
+#[tokio::test]
+async fn chart_holds_nothing_of_its_own_kinds_and_no_secret() {
+    for object in Offline::new().objects(&[]).await {
+        assert!(
+            !object["apiVersion"]
+                .as_str()
+                .unwrap()
+                .starts_with("tenure.dev/"),
+            "{} {}",
+            kind(&object),
+            name(&object)
+        );
+        assert_ne!(kind(&object), "Secret");
+        assert!(object["metadata"].get("ownerReferences").is_none());
+    }
+}
+
+#[tokio::test]
+async fn guard_parameters_say_nothing_about_their_data() {
+    let objects = Offline::new().objects(&[]).await;
+    let parameters = find(&objects, "ConfigMap", "tenure-guard-parameters");
+    assert!(
+        parameters.get("data").is_none() && parameters.get("binaryData").is_none(),
+        "{parameters}"
+    );
+    assert_eq!(
+        parameters["metadata"]["annotations"]["helm.sh/resource-policy"],
+        "keep"
+    );
+    let labels = parameters["metadata"]["labels"].to_string();
+    assert!(
+        !labels.contains("0.1.0"),
+        "a label with the version would be a write at every upgrade: {labels}"
+    );
+}
+
+#[tokio::test]
+async fn values_schema_refuses_nonsense() {
+    let offline = Offline::new();
+    let rule = |groups: &str, resources: &str, verbs: &str| {
+        format!(r#"{{"apiGroups":["{groups}"],"resources":["{resources}"],"verbs":["{verbs}"]}}"#)
+    };
+    // Each refused value beside the nearest one that passes.
+    let cases = [
+        (
+            r#"guards={"enabled":false}"#.to_owned(),
+            r#"podAnnotations={"a":"b"}"#.to_owned(),
+        ),
+        (
+            r#"image={"repository":"tenure operator"}"#.to_owned(),
+            r#"image={"repository":"registry.example.com:5000/a/tenure"}"#.to_owned(),
+        ),
+        (
+            r#"image={"digest":"sha256:abc"}"#.to_owned(),
+            format!(r#"image={{"digest":"sha256:{}"}}"#, "0".repeat(64)),
+        ),
+        (
+            r#"image={"tag":"a b"}"#.to_owned(),
+            r#"image={"tag":"1.0"}"#.to_owned(),
+        ),
+        (
+            r#"extraImages=["registry.example.com/a"]"#.to_owned(),
+            r#"extraImages=["registry.example.com/a:1"]"#.to_owned(),
+        ),
+        (
+            r#"extraImages=["x:1\"] + [\"y:1"]"#.to_owned(),
+            r#"extraImages=["example.com/x:1","example.com/y:1"]"#.to_owned(),
+        ),
+        (
+            r#"logFormat="xml""#.to_owned(),
+            r#"logFormat="text""#.to_owned(),
+        ),
+        (
+            r#"resources={"limits":{"cpu":"lots"}}"#.to_owned(),
+            r#"resources={"limits":{"cpu":"500m"}}"#.to_owned(),
+        ),
+        (
+            r#"podLabels={"app.kubernetes.io/name":"other"}"#.to_owned(),
+            r#"podLabels={"app.kubernetes.io/owner":"other"}"#.to_owned(),
+        ),
+        (
+            r#"podLabels={"tenure.dev/tenant":"acme"}"#.to_owned(),
+            r#"podLabels={"cost-centre":"acme"}"#.to_owned(),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("*", "certificates", "get")
+            ),
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("cert-manager.io", "certificates", "create")
+            ),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("rbac.authorization.k8s.io", "clusterroles", "get")
+            ),
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("example.com", "databases", "get")
+            ),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"memberExtraRules\":[{}]}}",
+                rule("", "secrets", "get")
+            ),
+            format!(
+                "tenantRoles={{\"memberExtraRules\":[{}]}}",
+                rule("example.com", "databases", "patch")
+            ),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"viewerExtraRules\":[{}]}}",
+                rule("example.com", "databases", "patch")
+            ),
+            format!(
+                "tenantRoles={{\"viewerExtraRules\":[{}]}}",
+                rule("example.com", "databases", "list")
+            ),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("tenure.dev", "approvals", "create")
+            ),
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("tenure.example.com", "approvals", "create")
+            ),
+        ),
+        (
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("example.com", "databases", "escalate")
+            ),
+            format!(
+                "tenantRoles={{\"deployerExtraRules\":[{}]}}",
+                rule("example.com", "databases/status", "get")
+            ),
+        ),
+    ];
+    for (refused, accepted) in cases {
+        let why = offline
+            .render(&[&refused])
+            .await
+            .err()
+            .unwrap_or_else(|| panic!("accepted: {refused}"));
+        assert!(
+            why.contains("values don't meet the specifications of the schema"),
+            "{refused}: {why}"
+        );
+        offline
+            .render(&[&accepted])
+            .await
+            .unwrap_or_else(|why| panic!("refused: {accepted}: {why}"));
+    }
+}
+
+#[tokio::test]
+async fn no_role_has_a_wildcard_or_hands_out_rights() {
+    let objects = Offline::new().objects(&[]).await;
+    let roles = roles(&objects);
+    assert!(roles.len() >= 9, "{:?}", roles.keys());
+    for (role, granted) in &roles {
+        for right in granted {
+            let parts = [&right.group, &right.resource, &right.verb];
+            assert!(
+                parts.iter().all(|part| !part.contains('*')),
+                "{role} has a wildcard: {right:?}"
+            );
+            assert!(
+                !["escalate", "impersonate", "sign"].contains(&right.verb.as_str()),
+                "{role}: {right:?}"
+            );
+            let subresource = right
+                .resource
+                .split_once('/')
+                .map(|(_, subresource)| subresource);
+            assert!(
+                !matches!(
+                    subresource,
+                    Some(
+                        "exec"
+                            | "attach"
+                            | "portforward"
+                            | "ephemeralcontainers"
+                            | "token"
+                            | "approval"
+                    )
+                ),
+                "{role}: {right:?}"
+            );
+            // Reached by name only: pods that do not exist, asked for to prove a guard alive.
+            if subresource == Some("proxy") {
+                let probes = right
+                    .only
+                    .iter()
+                    .all(|name| name.starts_with("tenure-guard-probe-"));
+                assert!(
+                    role == "Role tenure-operator" && !right.only.is_empty() && probes,
+                    "{role}: {right:?}"
+                );
+            }
+        }
+    }
+    for binding in objects
+        .iter()
+        .filter(|object| kind(object).ends_with("RoleBinding"))
+    {
+        assert_eq!(
+            binding["roleRef"]["name"], "tenure-operator",
+            "the chart binds the operator's own roles and nothing else"
+        );
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": "tenure-operator", "namespace": NAMESPACE}])
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_deployers_read_secrets() {
+    let objects = Offline::new().objects(&[]).await;
+    for (role, granted) in roles(&objects) {
+        let secrets = granted
+            .iter()
+            .any(|right| right.resource.starts_with("secrets"));
+        assert_eq!(
+            secrets,
+            role == "ClusterRole tenure-tenant-deployer",
+            "{role}"
+        );
+        // Who writes a pod template reads every Secret of its namespace.
+        let templates = [
+            "pods",
+            "deployments",
+            "statefulsets",
+            "daemonsets",
+            "replicasets",
+            "replicationcontrollers",
+            "jobs",
+            "cronjobs",
+        ];
+        let writes = granted.iter().any(|right| {
+            templates.contains(&right.resource.as_str())
+                && ["create", "update", "patch"].contains(&right.verb.as_str())
+        });
+        assert_eq!(
+            writes,
+            [
+                "ClusterRole tenure-tenant-deployer",
+                "ClusterRole tenure-operator"
+            ]
+            .contains(&role.as_str()),
+            "{role}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bind_is_by_name_and_the_operators_alone() {
+    let objects = Offline::new().objects(&[]).await;
+    for (role, granted) in roles(&objects) {
+        let bind: BTreeSet<Right> = granted
+            .into_iter()
+            .filter(|right| right.verb == "bind")
+            .collect();
+        let expected = match role.as_str() {
+            "ClusterRole tenure-operator" => rights(
+                &["rbac.authorization.k8s.io"],
+                &["clusterroles"],
+                &ROLES_TO_BIND,
+                &["bind"],
+            ),
+            _ => BTreeSet::new(),
+        };
+        assert_eq!(bind, expected, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn operator_never_writes_what_judges_it() {
+    let objects = Offline::new().objects(&[]).await;
+    let judges = ["admissionregistration.k8s.io", "apiextensions.k8s.io"];
+    for (role, granted) in roles(&objects) {
+        for right in granted
+            .iter()
+            .filter(|right| judges.contains(&right.group.as_str()))
+        {
+            assert!(
+                ["get", "list", "watch"].contains(&right.verb.as_str()),
+                "{role}: {right:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn reference_of_roles_says_what_is_installed() {
+    let installed = roles(&Offline::new().objects(&[]).await);
+    let text = fs::read_to_string(repository().join("docs/reference/rbac.md")).unwrap();
+    let mut documented: BTreeMap<String, BTreeSet<Right>> = BTreeMap::new();
+    let mut role = String::new();
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            role = heading.split(',').next().unwrap().replace('`', "");
+            continue;
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let is_rule = line.starts_with('|') && cells.len() >= 4 && cells[1].starts_with('`');
+        if !is_rule {
+            continue;
+        }
+        let words = |cell: &str| -> Vec<String> {
+            cell.split(", ")
+                .filter(|word| !word.is_empty())
+                .map(|word| word.trim_matches('`').to_owned())
+                .collect()
+        };
+        let columns: Vec<Vec<String>> = cells[1..4].iter().map(|cell| words(cell)).collect();
+        let column =
+            |index: usize| -> Vec<&str> { columns[index].iter().map(String::as_str).collect() };
+        let group = if cells[0] == "core" { "" } else { cells[0] };
+        documented.entry(role.clone()).or_default().extend(rights(
+            &[group],
+            &column(0),
+            &column(1),
+            &column(2),
+        ));
+    }
+    assert_eq!(
+        documented.keys().collect::<Vec<_>>(),
+        installed.keys().collect::<Vec<_>>()
+    );
+    for (role, granted) in &installed {
+        let missing: Vec<_> = granted.difference(&documented[role]).collect();
+        let surplus: Vec<_> = documented[role].difference(granted).collect();
+        assert!(
+            missing.is_empty() && surplus.is_empty(),
+            "docs/reference/rbac.md, {role}: missing {missing:?}, surplus {surplus:?}"
+        );
+    }
+}
+
+/// A cluster has one release: the tests that need it take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// The release on a real API server, and who looks at it.
+struct Release {
+    helm: Helm,
+    admin: Kubectl,
+    break_glass: Kubectl,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Release {
+    /// Installs the chart, or brings it back to its own values.
+    async fn installed() -> Self {
+        let turn = TURN.lock().await;
+        let plane = Plane::shared().await.unwrap();
+        let release = Self {
+            helm: plane.helm(&Identity::admin()).unwrap(),
+            admin: plane.kubectl(&Identity::admin()).unwrap(),
+            break_glass: plane.kubectl(&Identity::break_glass()).unwrap(),
+            _turn: turn,
+        };
+        release.upgrade(&[]).await;
+        release
+    }
+
+    async fn upgrade(&self, sets: &[&str]) {
+        let chart = chart();
+        let mut args = vec![
+            "upgrade",
+            "--install",
+            "tenure",
+            &chart,
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--reset-values",
+        ];
+        args.extend(sets.iter().flat_map(|set| ["--set-json", set]));
+        self.helm.run(&args).await.unwrap().success().unwrap();
+    }
+
+    async fn get(&self, args: &[&str]) -> Value {
+        let args = [&["get", "--output", "json", "--namespace", NAMESPACE], args].concat();
+        serde_json::from_str(&self.admin.run(&args).await.unwrap().success().unwrap()).unwrap()
+    }
+
+    /// What the operator would have written; the guards let nobody else but break-glass.
+    async fn accept_settings(&self, data: &Value) {
+        let patch = json!([{ "op": "add", "path": "/data", "value": data }]).to_string();
+        let args = [
+            "patch",
+            "configmap",
+            "tenure-guard-parameters",
+            "--namespace",
+            NAMESPACE,
+            "--type=json",
+            "--field-manager=tenure",
+            "--patch",
+            &patch,
+        ];
+        self.break_glass
+            .run(&args)
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+
+    async fn settings(&self) -> Value {
+        self.get(&["configmap", "tenure-guard-parameters"]).await
+    }
+
+    async fn names(&self, resource: &str) -> BTreeSet<String> {
+        let list = self
+            .get(&[resource, "--selector", "app.kubernetes.io/part-of=tenure"])
+            .await;
+        list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|object| name(object).to_owned())
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn every_rendered_object_is_in_the_cluster() {
+    let release = Release::installed().await;
+    let rendered = Offline::new().objects(&[]).await;
+    let mut guards = 0;
+    for object in &rendered {
+        let resource = format!("{}/{}", kind(object).to_lowercase(), name(object));
+        let live = release.get(&[&resource]).await;
+        if !object["apiVersion"]
+            .as_str()
+            .unwrap()
+            .starts_with("admissionregistration")
+        {
+            continue;
+        }
+        guards += 1;
+        // The API server type-checks every expression; a warning is a rule that may fail when it is needed.
+        let warnings = &live["status"]["typeChecking"]["expressionWarnings"];
+        assert!(warnings.is_null(), "{resource}: {warnings}");
+    }
+    assert!(guards > 30, "only {guards} policies and bindings");
+    for path in [
+        "/apis/tenure.dev/v1alpha1/customertenants",
+        "/apis/tenure.dev/v1alpha1/tenancypolicies",
+        "/apis/tenure.dev/v1alpha1/approvals",
+    ] {
+        release
+            .admin
+            .run(&["get", "--raw", path])
+            .await
+            .unwrap()
+            .success()
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn operator_pod_is_restricted() {
+    let release = Release::installed().await;
+    let plane = Plane::shared().await.unwrap();
+    plane.namespace("restricted").await.unwrap();
+    release
+        .admin
+        .run(&[
+            "label",
+            "namespace",
+            "restricted",
+            "pod-security.kubernetes.io/enforce=restricted",
+            "--overwrite",
+        ])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let mut pod = release.get(&["deployment", "tenure-operator"]).await["spec"]["template"].clone();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!("operator");
+    // Its own account is in another namespace.
+    pod["spec"]["serviceAccountName"] = json!("default");
+    pod["spec"]["serviceAccount"] = json!("default");
+    let dry_run = [
+        "create",
+        "--dry-run=server",
+        "--namespace",
+        "restricted",
+        "--filename",
+        "-",
+    ];
+    release
+        .admin
+        .run_with(&dry_run, &pod.to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+
+    pod["spec"]["containers"][0]["securityContext"]["capabilities"] = Value::Null;
+    let why = release
+        .admin
+        .run_with(&dry_run, &pod.to_string())
+        .await
+        .unwrap()
+        .refusal()
+        .unwrap();
+    assert!(
+        why.contains("violates PodSecurity \"restricted:latest\""),
+        "{why}"
+    );
+}
+
+#[tokio::test]
+async fn operator_pod_is_admitted_in_its_own_namespace() {
+    let release = Release::installed().await;
+    // Made by the Deployment's controller under the guards; there is no node to run it on.
+    let seen = tenure_e2e::eventually(
+        std::time::Duration::from_secs(30),
+        "the operator's pod exists",
+        async || {
+            let pods = release
+                .get(&["pods", "--selector", "app.kubernetes.io/component=operator"])
+                .await;
+            pods["items"]
+                .as_array()
+                .and_then(|items| items.first().cloned())
+                .ok_or_else(|| anyhow::anyhow!("no pod"))
+        },
+    );
+    let pod = seen.await.unwrap();
+    assert_eq!(pod["spec"]["serviceAccountName"], "tenure-operator");
+    assert_eq!(pod["spec"]["priorityClassName"], "system-cluster-critical");
+}
+
+#[tokio::test]
+async fn upgrades_and_a_rollback_leave_accepted_settings_alone() {
+    let release = Release::installed().await;
+    let accepted =
+        json!({ "gitops-appliers": "system:serviceaccount:flux-system:kustomize-controller" });
+    release.accept_settings(&accepted).await;
+    let before = release.settings().await;
+    assert_eq!(before["data"], accepted);
+
+    release.upgrade(&[r#"logFormat="text""#]).await;
+    release.upgrade(&[r#"logFormat="json""#]).await;
+    release
+        .helm
+        .run(&["rollback", "tenure", "--namespace", NAMESPACE])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+
+    let after = release.settings().await;
+    assert_eq!(after["data"], accepted);
+    assert_eq!(
+        after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"],
+        "a release has nothing to write here"
+    );
+    let owners: Vec<&Value> = after["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["fieldsV1"].get("f:data").is_some())
+        .collect();
+    assert!(
+        owners.len() == 1 && owners[0]["manager"] == "tenure",
+        "{owners:?}"
+    );
+
+    // The one way of helm that would wipe them is refused by the guard.
+    let replace = [
+        "upgrade",
+        "tenure",
+        &chart(),
+        "--namespace",
+        NAMESPACE,
+        "--server-side=false",
+        "--force-replace",
+    ];
+    let why = release.helm.run(&replace).await.unwrap().refusal().unwrap();
+    assert!(
+        why.contains("tenure-parameters") && why.contains("written by the Tenure operator alone"),
+        "{why}"
+    );
+    assert_eq!(release.settings().await["data"], accepted);
+}
+
+#[tokio::test]
+async fn uninstall_keeps_kinds_tenants_and_settings() {
+    let release = Release::installed().await;
+    let policy = json!({ "apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": { "name": "default" }, "spec": {} });
+    release
+        .admin
+        .run_with(&["apply", "--filename", "-"], &policy.to_string())
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let accepted = json!({ "restore-identity": "system:serviceaccount:velero:velero" });
+    release.accept_settings(&accepted).await;
+    let before = release.get(&["tenancypolicy", "default"]).await;
+    let settings = release.settings().await["data"].clone();
+    let kinds = release.names("customresourcedefinitions").await;
+    assert!(kinds.contains("customertenants.tenure.dev"), "{kinds:?}");
+    assert!(
+        !release
+            .names("validatingadmissionpolicies")
+            .await
+            .is_empty()
+    );
+
+    let said = release
+        .helm
+        .run(&["uninstall", "tenure", "--namespace", NAMESPACE])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    assert!(
+        said.contains("[CustomResourceDefinition] customertenants.tenure.dev"),
+        "it says what it keeps: {said}"
+    );
+    assert_eq!(release.names("customresourcedefinitions").await, kinds);
+    assert_eq!(
+        release.get(&["tenancypolicy", "default"]).await["metadata"]["uid"],
+        before["metadata"]["uid"]
+    );
+    assert_eq!(release.settings().await["data"], settings);
+    for gone in [
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+        "mutatingadmissionpolicies",
+        "deployments",
+        "clusterroles",
+        "clusterrolebindings",
+    ] {
+        assert_eq!(release.names(gone).await, BTreeSet::new(), "{gone}");
+    }
+
+    release.upgrade(&[]).await;
+    assert_eq!(
+        release.settings().await["data"],
+        settings,
+        "a later install finds what was accepted"
+    );
+    assert_eq!(
+        release.get(&["tenancypolicy", "default"]).await["metadata"]["uid"],
+        before["metadata"]["uid"]
+    );
+}
+
+#[tokio::test]
+async fn operator_is_allowed_its_work_and_nothing_beyond() {
+    let release = Release::installed().await;
+    let operator = format!("--as=system:serviceaccount:{NAMESPACE}:tenure-operator");
+    let groups = [
+        "--as-group=system:serviceaccounts",
+        "--as-group=system:authenticated",
+    ];
+    let may = async |args: &[&str]| {
+        let args = [&["auth", "can-i", &operator, groups[0], groups[1]], args].concat();
+        release.admin.run(&args).await.unwrap().ok
+    };
+    let allowed: [&[&str]; 9] = [
+        &["create", "namespaces"],
+        &[
+            "patch",
+            "networkpolicies.networking.k8s.io",
+            "--namespace",
+            "any",
+        ],
+        &[
+            "bind",
+            "clusterroles.rbac.authorization.k8s.io/tenure-tenant-member",
+        ],
+        &[
+            "update",
+            "customertenants.tenure.dev",
+            "--subresource=status",
+        ],
+        &["patch", "configmaps", "--namespace", NAMESPACE],
+        &[
+            "patch",
+            "leases.coordination.k8s.io",
+            "--namespace",
+            NAMESPACE,
+        ],
+        &[
+            "get",
+            "pods/tenure-guard-probe-namespaces",
+            "--subresource=proxy",
+            "--namespace",
+            NAMESPACE,
+        ],
+        &["create", "events.events.k8s.io", "--namespace", "default"],
+        &["deletecollection", "pods", "--namespace", "any"],
+    ];
+    let refused: [&[&str]; 16] = [
+        &["*", "*"],
+        &["get", "secrets", "--namespace", NAMESPACE],
+        &["list", "secrets", "--all-namespaces"],
+        &["get", "configmaps", "--namespace", "any"],
+        &["delete", "configmaps", "--namespace", NAMESPACE],
+        &["bind", "clusterroles.rbac.authorization.k8s.io/admin"],
+        &["create", "clusterrolebindings.rbac.authorization.k8s.io"],
+        &["escalate", "clusterroles.rbac.authorization.k8s.io"],
+        &["impersonate", "users"],
+        &[
+            "create",
+            "serviceaccounts",
+            "--subresource=token",
+            "--namespace",
+            NAMESPACE,
+        ],
+        &["create", "pods", "--subresource=exec", "--namespace", "any"],
+        &[
+            "get",
+            "pods/other",
+            "--subresource=proxy",
+            "--namespace",
+            NAMESPACE,
+        ],
+        &[
+            "update",
+            "validatingadmissionpolicies.admissionregistration.k8s.io",
+        ],
+        &["update", "customresourcedefinitions.apiextensions.k8s.io"],
+        &["create", "approvals.tenure.dev"],
+        &["approve", "customertenants.tenure.dev/acme"],
+    ];
+    for request in allowed {
+        assert!(may(request).await, "the operator needs to {request:?}");
+    }
+    for request in refused {
+        assert!(!may(request).await, "the operator must not {request:?}");
+    }
+}
