@@ -682,7 +682,18 @@ impl Release {
     }
 
     async fn get(&self, args: &[&str]) -> Value {
-        let args = [&["get", "--output", "json", "--namespace", NAMESPACE], args].concat();
+        let args = [
+            &[
+                "get",
+                "--output",
+                "json",
+                "--show-managed-fields",
+                "--namespace",
+                NAMESPACE,
+            ],
+            args,
+        ]
+        .concat();
         serde_json::from_str(&self.admin.run(&args).await.unwrap().success().unwrap()).unwrap()
     }
 
