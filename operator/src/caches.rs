@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
@@ -19,9 +20,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, keys};
 
+use crate::assess::reach::Changes;
 use crate::cluster::cache::follow;
 use crate::cluster::{Cache, Change, Handover, Kind, Queue};
-use crate::isolation::{NamespaceFacts, PodFacts, PolicyFacts, World};
+use crate::isolation::{
+    ClusterNetworkPolicy, ClusterPolicyFacts, NamespaceFacts, PodFacts, PolicyFacts, World,
+};
 
 /// Name under which the queue holds the platform's own work.
 pub const PLATFORM: &str = "";
@@ -69,6 +73,8 @@ pub struct Caches {
     pub stamps: Arc<Cache<MutatingAdmissionPolicy>>,
     /// Stamps: their bindings.
     pub stamp_bindings: Arc<Cache<MutatingAdmissionPolicyBinding>>,
+    /// ClusterNetworkPolicies, where the cluster has the kind.
+    pub cluster_network_policies: Arc<Cache<ClusterNetworkPolicy>>,
     /// Who can reach whom.
     pub world: SharedWorld,
     pods: Arc<Pods>,
@@ -102,7 +108,7 @@ impl Holders {
 struct Waker {
     queue: Arc<Queue>,
     holders: Holders,
-    reach: Arc<tokio::sync::Notify>,
+    reach: Arc<Changes>,
 }
 
 impl Waker {
@@ -138,7 +144,7 @@ impl Waker {
 
 impl Caches {
     /// Empty caches whose changes wake names in `queue`; `reach` is told when reachability may have changed.
-    pub fn new(queue: &Arc<Queue>, holders: &Holders, reach: &Arc<tokio::sync::Notify>) -> Self {
+    pub fn new(queue: &Arc<Queue>, holders: &Holders, reach: &Arc<Changes>) -> Self {
         let waker = Waker {
             queue: queue.clone(),
             holders: holders.clone(),
@@ -168,6 +174,7 @@ impl Caches {
             guard_bindings: Cache::new(waker.platform()),
             stamps: Cache::new(waker.platform()),
             stamp_bindings: Cache::new(waker.platform()),
+            cluster_network_policies: Cache::new(cluster_policy_seen(waker.clone(), world.clone())),
             pods: Arc::new(Pods {
                 world: world.clone(),
                 waker,
@@ -202,9 +209,10 @@ impl Caches {
         spawn_follow(Api::all(client.clone()), ours(), &self.guard_bindings);
         spawn_follow(Api::all(client.clone()), ours(), &self.stamps);
         spawn_follow(Api::all(client.clone()), ours(), &self.stamp_bindings);
-        spawn_own_kind(client, &self.tenants);
-        spawn_own_kind(client, &self.policies);
-        spawn_own_kind(client, &self.approvals);
+        spawn_optional(client, &self.tenants);
+        spawn_optional(client, &self.policies);
+        spawn_optional(client, &self.approvals);
+        spawn_optional(client, &self.cluster_network_policies);
         let pods = self.pods.clone();
         tokio::spawn(follow(
             Api::<Pod>::all(client.clone()),
@@ -235,6 +243,7 @@ impl Caches {
         self.tenants.ready().await;
         self.policies.ready().await;
         self.approvals.ready().await;
+        self.cluster_network_policies.ready().await;
         let _ = self.pods.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
@@ -246,7 +255,9 @@ impl Caches {
             Kind::ResourceQuota => json(self.quotas.get(namespace, name)?.as_ref()),
             Kind::LimitRange => json(self.limits.get(namespace, name)?.as_ref()),
             Kind::RoleBinding => json(self.bindings.get(namespace, name)?.as_ref()),
-            Kind::ClusterNetworkPolicy => None,
+            Kind::ClusterNetworkPolicy => {
+                json(self.cluster_network_policies.get("", name)?.as_ref())
+            }
         }
     }
 
@@ -273,7 +284,7 @@ impl Caches {
             Kind::ResourceQuota => remember(&self.quotas, object),
             Kind::LimitRange => remember(&self.limits, object),
             Kind::RoleBinding => remember(&self.bindings, object),
-            Kind::ClusterNetworkPolicy => {}
+            Kind::ClusterNetworkPolicy => remember(&self.cluster_network_policies, object),
         }
     }
 
@@ -347,29 +358,32 @@ where
     tokio::spawn(follow(api, config, cache.clone(), failed));
 }
 
-/// Our own kinds may be missing (their CRD deleted): isolation is repaired from the record all the same.
-fn spawn_own_kind<K>(client: &Client, cache: &Arc<Cache<DeserializeGuard<K>>>)
+/// Follows a kind the cluster may not have: ours with their CRD deleted (isolation is repaired from
+/// the record all the same), or one of an optional API. A missing kind has no objects.
+fn spawn_optional<K>(client: &Client, cache: &Arc<Cache<K>>)
 where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>
         + Clone
         + serde::de::DeserializeOwned
         + std::fmt::Debug
         + Send
         + Sync
         + 'static,
-    DeserializeGuard<K>: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>,
 {
     let kind = K::kind(&()).into_owned();
     let missing = cache.clone();
     let failed = move |error: &watcher::Error| {
-        tracing::warn!(%error, kind, "watch failed; retrying");
         if is_missing_kind(error) {
+            tracing::debug!(kind, "the cluster does not have this kind");
             missing.declare_ready();
+        } else {
+            tracing::warn!(%error, kind, "watch failed; retrying");
         }
     };
+    let config = watcher::Config::default().page_size(500);
     tokio::spawn(follow(
         Api::all(client.clone()),
-        watcher::Config::default().page_size(500),
+        config,
         cache.clone(),
         failed,
     ));
@@ -410,7 +424,8 @@ fn namespace_seen(
         }
         drop(model);
         waker.object(namespace);
-        waker.reach.notify_one();
+        // Another namespace's labels may be what a tenant's policy selects.
+        waker.reach.of_everybody();
     }
 }
 
@@ -426,12 +441,29 @@ fn policy_seen(
         match (change, PolicyFacts::try_from(policy)) {
             (Change::Seen, Ok(facts)) => model.upsert_policy(facts),
             (Change::Seen, Err(error)) => {
-                tracing::error!(%error, namespace, policy = name, "NetworkPolicy not understood")
+                tracing::error!(%error, namespace, policy = name, "NetworkPolicy not understood: it counts as open");
+                model.upsert_policy(PolicyFacts::opaque(&namespace, &name));
             }
             (Change::Gone, _) => model.remove_policy(&namespace, &name),
         }
         drop(model);
-        waker.reach.notify_one();
+        waker.reach.of(&namespace);
+    }
+}
+
+fn cluster_policy_seen(
+    waker: Waker,
+    world: SharedWorld,
+) -> impl Fn(&ClusterNetworkPolicy, Change) + Send + Sync + 'static {
+    move |policy, change| {
+        waker.object(policy);
+        let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Seen => model.upsert_cluster_policy(ClusterPolicyFacts::from(policy)),
+            Change::Gone => model.remove_cluster_policy(&policy.name_any()),
+        }
+        drop(model);
+        waker.reach.of_everybody();
     }
 }
 
@@ -446,10 +478,14 @@ struct Pods {
 impl Handover<Pod> for Pods {
     fn seen(&self, pod: Pod) {
         let place = (pod.namespace().unwrap_or_default(), pod.name_any());
-        self.world
+        let is_new_class = self
+            .world
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .upsert_pod(PodFacts::from(&pod));
+        if is_new_class {
+            self.waker.reach.of_everybody();
+        }
         let first = self
             .seen
             .write()
@@ -458,7 +494,6 @@ impl Handover<Pod> for Pods {
         if first {
             self.waker.object(&pod);
         }
-        self.waker.reach.notify_one();
     }
 
     fn gone(&self, pod: Pod) {
@@ -490,7 +525,7 @@ impl Pods {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&(namespace.to_owned(), name.to_owned()));
-        self.waker.reach.notify_one();
+        self.waker.reach.of(namespace);
     }
 }
 

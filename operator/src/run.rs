@@ -44,7 +44,7 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
     let (queue, holders, reach) = (
         Queue::new(),
         Holders::default(),
-        Arc::new(tokio::sync::Notify::new()),
+        Arc::new(assess::reach::Changes::default()),
     );
     for record in records
         .all()

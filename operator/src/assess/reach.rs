@@ -1,15 +1,218 @@
 //! Effective reachability, kept up to date: evaluated again shortly after anything it depends on
 //! has changed, and never inside a reconcile, so that repair does not wait for it.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use ipnet::IpNet;
+use kube::ResourceExt;
+use tenure_controls::facts::{Direction, ReachabilityFacts, UndeclaredFlow};
+use tenure_crds::keys;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::isolation::{Expected, Exposure, Side, exposures};
+use crate::record::TenantRecord;
+use crate::tenant::rendering::Hold;
+
+/// Changes that come together are evaluated together.
+const TOGETHER: Duration = Duration::from_millis(20);
+/// Changes that concern everybody are evaluated at most this often.
+const EVERYBODY: Duration = Duration::from_secs(1);
+
+/// What changed since reachability was last evaluated.
+#[derive(Default)]
+pub struct Changes {
+    namespaces: Mutex<BTreeSet<String>>,
+    everybody: Mutex<bool>,
+    told: Notify,
+}
+
+impl Changes {
+    /// Something in a namespace changed.
+    pub fn of(&self, namespace: &str) {
+        self.namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace.to_owned());
+        self.told.notify_one();
+    }
+
+    /// Something changed that may concern every tenant.
+    pub fn of_everybody(&self) {
+        *self
+            .everybody
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_one();
+    }
+
+    fn take(&self) -> (BTreeSet<String>, bool) {
+        let namespaces = std::mem::take(
+            &mut *self
+                .namespaces
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        let everybody = std::mem::take(
+            &mut *self
+                .everybody
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        (namespaces, everybody)
+    }
+}
 
 /// Follows changes until `stop`.
-pub async fn follow(context: Arc<Context>, changed: Arc<Notify>, stop: CancellationToken) {
-    let _ = (context, changed);
-    stop.cancelled().await;
+///
+/// A tenant is evaluated when something in its namespaces changed, and again while it is open: only
+/// then can a change elsewhere matter to it.
+pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: CancellationToken) {
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    let mut whole = tokio::time::Instant::now() - EVERYBODY;
+    changes.of_everybody();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = changes.told.notified() => {}
+        }
+        tokio::time::sleep(TOGETHER).await;
+        let (namespaces, everybody) = changes.take();
+        let due: BTreeSet<String> = if everybody {
+            tokio::time::sleep_until(whole + EVERYBODY).await;
+            whole = tokio::time::Instant::now();
+            context.tenants()
+        } else {
+            namespaces
+                .iter()
+                .filter_map(|namespace| context.holders.of(namespace))
+                .chain(open.iter().cloned())
+                .collect()
+        };
+        for tenant in due {
+            match context
+                .records
+                .tenant(&tenant)
+                .filter(|record| record.ended_at.is_none())
+            {
+                Some(record) => evaluate(&context, &record, &mut open),
+                None => {
+                    open.remove(&tenant);
+                    context
+                        .reachability
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&tenant);
+                }
+            }
+            // One tenant at a time: reconciles come first.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String>) {
+    let facts = facts(context, record);
+    if facts.undeclared.is_empty() {
+        open.remove(&record.tenant);
+    } else {
+        open.insert(record.tenant.clone());
+    }
+    let mut known = context
+        .reachability
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    let before = known.get(&record.tenant);
+    if before == Some(&facts) {
+        return;
+    }
+    for flow in facts
+        .undeclared
+        .iter()
+        .filter(|flow| before.is_none_or(|before| !before.undeclared.contains(flow)))
+    {
+        tracing::warn!(
+            tenant = record.tenant,
+            control = "dsa-2.6-logical-separation",
+            flow = flow.what,
+            "undeclared flow is open"
+        );
+    }
+    context
+        .metrics
+        .exposures(&record.tenant, facts.undeclared.len());
+    known.insert(record.tenant.clone(), facts);
+    drop(known);
+    context.queue.wake(&record.tenant);
+}
+
+fn facts(context: &Context, record: &TenantRecord) -> ReachabilityFacts {
+    let expected = expected(record);
+    let world = context
+        .caches
+        .world
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let found = exposures(&world, &expected, &|namespace| {
+        context.holders.of(namespace)
+    });
+    let in_node_network = |namespaces: &mut dyn Iterator<Item = &String>| -> Vec<String> {
+        namespaces
+            .flat_map(|namespace| world.host_network_classes(namespace))
+            .map(|class| format!("{}: {:?}", class.namespace, class.labels))
+            .collect()
+    };
+    let own = in_node_network(&mut record.namespaces.iter());
+    drop(world);
+    ReachabilityFacts {
+        undeclared: found.iter().map(undeclared).collect(),
+        undeclared_host_network_pods: own,
+        host_network_pods: Vec::new(),
+    }
+}
+
+fn undeclared(exposure: &Exposure) -> UndeclaredFlow {
+    let direction = match exposure.side {
+        Side::BetweenTenants => Direction::BetweenTenants,
+        Side::Inward => Direction::Inward,
+        Side::Outward => Direction::Outward,
+    };
+    UndeclaredFlow {
+        direction,
+        what: exposure.to_string(),
+    }
+}
+
+/// What the tenant declared, read from what its namespaces are told: one source for guards and model.
+fn expected(record: &TenantRecord) -> Expected {
+    let mut expected = Expected::default();
+    for rendering in &record.rendering.namespaces {
+        match rendering.hold {
+            Hold::Enforced => expected.own.insert(rendering.name.clone()),
+            Hold::Parked => expected.parked.insert(rendering.name.clone()),
+            // Nothing bites there, and the report says what would.
+            Hold::Observed => continue,
+        };
+        let facts: &BTreeMap<String, String> = rendering.namespace.annotations();
+        let list = |key: &str| {
+            facts
+                .get(key)
+                .into_iter()
+                .flat_map(|values| values.split(','))
+                .map(str::to_owned)
+        };
+        expected
+            .ingress_namespaces
+            .extend(list(keys::INGRESS_NAMESPACES));
+        expected
+            .egress_namespaces
+            .extend(list(keys::EGRESS_NAMESPACES));
+        let networks = |key: &str| list(key).filter_map(|cidr| cidr.parse::<IpNet>().ok());
+        expected.ingress_cidrs.extend(networks(keys::INGRESS_CIDRS));
+        expected.egress_cidrs.extend(networks(keys::EGRESS_CIDRS));
+    }
+    expected
 }

@@ -139,17 +139,6 @@ impl Writer {
         }
     }
 
-    /// A cluster-scoped object as it is, or nothing; asked, not cached.
-    pub async fn read(&self, kind: Kind, name: &str) -> Result<Option<Value>, WriteError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource());
-        let named = serde_json::json!({"metadata": {"name": name}});
-        let found = api
-            .get_opt(name)
-            .await
-            .map_err(|source| api_error("read", kind, &named, source))?;
-        found.map(|object| encode(kind, &named, object)).transpose()
-    }
-
     /// Whether a namespace holds a pod or a claim right now; asked, not cached.
     pub async fn holds_live(&self, namespace: &str) -> Result<bool, kube::Error> {
         let one = ListParams::default().limit(1);

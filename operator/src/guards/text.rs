@@ -19,6 +19,7 @@ guards![
     "managed-objects",
     "namespaces",
     "networkpolicies",
+    "operator",
     "own-pods",
     "ownership",
     "parameters",

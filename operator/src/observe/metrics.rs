@@ -23,6 +23,7 @@ pub struct Metrics {
     errors: IntCounterVec,
     frozen: IntGaugeVec,
     guard_alive: IntGaugeVec,
+    exposures: IntGaugeVec,
     undecodable: IntGaugeVec,
     parked: IntGaugeVec,
     /// Unix time of the last full evaluation pass.
@@ -97,6 +98,11 @@ impl Metrics {
                 "tenure_guard_alive",
                 "1 while a guard's text is the built-in one and it was seen to deny.",
                 &["guard"],
+            ),
+            exposures: gauge(
+                "tenure_customertenant_undeclared_flows",
+                "Flows between a tenant and the world that are open and undeclared.",
+                &["customertenant"],
             ),
             undecodable: gauge(
                 "tenure_object_undecodable",
@@ -181,6 +187,7 @@ impl Metrics {
             &self.tenant_condition,
             &self.frozen,
             &self.parked,
+            &self.exposures,
         ] {
             remove_of(gauge, tenant);
         }
@@ -199,6 +206,12 @@ impl Metrics {
         if let Some(reason) = reason {
             self.frozen.with_label_values(&[tenant, reason]).set(1);
         }
+    }
+
+    /// Says how many undeclared flows are open.
+    pub fn exposures(&self, tenant: &str, open: usize) {
+        let open = i64::try_from(open).unwrap_or(i64::MAX);
+        self.exposures.with_label_values(&[tenant]).set(open);
     }
 
     /// Says which namespaces of a tenant are parked.

@@ -206,18 +206,13 @@ impl Application<'_> {
 
     async fn cluster_policy(&mut self, desired: &Value) {
         let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-        match self
+        let live = self
             .context
-            .writer
-            .read(Kind::ClusterNetworkPolicy, name)
-            .await
-        {
-            Ok(live) => {
-                self.converge(Kind::ClusterNetworkPolicy, desired, live, false)
-                    .await;
-            }
-            Err(error) => self.result.errors.push(error),
-        }
+            .caches
+            .live(Kind::ClusterNetworkPolicy, "", name);
+        let stood = live.is_some();
+        self.converge(Kind::ClusterNetworkPolicy, desired, live, stood)
+            .await;
     }
 
     /// Answers whether the object stands as it should.

@@ -1,0 +1,30 @@
+//! Effective isolation: from all NetworkPolicies, ClusterNetworkPolicies, namespaces and pods, who
+//! can reach whom across tenants and from outside, and on which ports (DSA 2.6, 2.8).
+//!
+//! Pure: no client, no clock. Pods that policies cannot tell apart (same namespace, labels and named
+//! ports) form one class, so the work grows with classes and not with pods. What it says is about
+//! objects; that packets obey them is the probe pair's to show.
+//!
+//! - A pair is open where the source's egress *and* the destination's ingress allow it.
+//! - Policies do not select pods in the node's network, and nodes reach every pod (kubelet probes):
+//!   such pods are a residual that is shown, not a hole in a policy.
+//! - A policy that is not understood counts as one that may allow anything, never as one that isolates.
+
+mod cut;
+mod evaluate;
+mod exposure;
+mod policy;
+mod ports;
+mod selector;
+mod world;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+
+pub use cut::{Flow, would_cut};
+pub use exposure::{Expected, Exposure, Side, exposures};
+pub use policy::{ClusterNetworkPolicy, ClusterPolicyFacts, PolicyFacts};
+pub use ports::{PortSet, Transport};
+pub use world::{Class, NamespaceFacts, PodFacts, World};
