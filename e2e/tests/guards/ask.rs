@@ -1,5 +1,7 @@
 //! One request, and what a guard must make of it.
 
+use std::time::Duration;
+
 use axum::http::Request;
 use kube::Client;
 use serde_json::{Value, json};
@@ -18,8 +20,18 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    fn new(method: &'static str, path: String, content_type: &'static str, body: Option<Value>) -> Self {
-        Self { method, path, content_type, body }
+    fn new(
+        method: &'static str,
+        path: String,
+        content_type: &'static str,
+        body: Option<Value>,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            content_type,
+            body,
+        }
     }
 
     /// The same request, judged but not carried out.
@@ -78,7 +90,10 @@ pub(crate) fn connect(method: &'static str, path: impl Into<String>) -> Ask {
 
 /// Sends a request.
 pub(crate) async fn send(client: &Client, ask: &Ask) -> Result<Value, kube::Error> {
-    let body = ask.body.as_ref().map_or(Vec::new(), |body| body.to_string().into_bytes());
+    let body = ask
+        .body
+        .as_ref()
+        .map_or(Vec::new(), |body| body.to_string().into_bytes());
     let request = Request::builder()
         .method(ask.method)
         .uri(&ask.path)
@@ -99,9 +114,17 @@ pub(crate) async fn passes(client: &Client, ask: Ask) -> Value {
 }
 
 /// Asserts that `guard` refuses the request, naming `control` and saying `what`; returns the message.
-pub(crate) async fn refused(client: &Client, ask: Ask, guard: &str, control: &str, what: &str) -> String {
+pub(crate) async fn refused(
+    client: &Client,
+    ask: Ask,
+    guard: &str,
+    control: &str,
+    what: &str,
+) -> String {
     let message = match send(client, &ask).await {
-        Ok(answer) => panic!("must be refused by {guard} ({control}), but passed: {answer}\n{ask:#?}"),
+        Ok(answer) => {
+            panic!("must be refused by {guard} ({control}), but passed: {answer}\n{ask:#?}")
+        }
         Err(kube::Error::Api(status)) => status.message.clone(),
         Err(error) => panic!("must be refused by {guard}, but: {error}\n{ask:#?}"),
     };
@@ -114,13 +137,33 @@ pub(crate) async fn refused(client: &Client, ask: Ask, guard: &str, control: &st
     message
 }
 
+/// Asserts that one of `guards` refuses the request: where several do, the API server picks which is heard.
+pub(crate) async fn refused_by_one(client: &Client, ask: Ask, guards: &[&str]) {
+    let error = send(client, &ask)
+        .await
+        .expect_err("must be refused")
+        .to_string();
+    let heard = guards
+        .iter()
+        .any(|guard| error.contains(&format!("ValidatingAdmissionPolicy 'tenure-{guard}'")));
+    assert!(
+        heard,
+        "must be refused by one of {guards:?}, but was told: {error}\n{ask:#?}"
+    );
+}
+
 /// Asserts that something other than `guard` answers (not found, say): admission let the request through.
 pub(crate) async fn not_the_guards(client: &Client, ask: Ask) {
-    let message = match send(client, &ask).await {
-        Ok(_) => return,
-        Err(error) => error.to_string(),
+    // What is not there answers late, or not at all; a guard answers at once.
+    let answer = tokio::time::timeout(Duration::from_secs(3), send(client, &ask)).await;
+    let Ok(Err(error)) = answer else {
+        return;
     };
-    assert!(!message.contains("AdmissionPolicy"), "a guard answered: {message}\n{ask:#?}");
+    let message = error.to_string();
+    assert!(
+        !message.contains("AdmissionPolicy"),
+        "a guard answered: {message}\n{ask:#?}"
+    );
 }
 
 /// `metadata` with a name.

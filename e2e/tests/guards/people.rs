@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use tenure_e2e::Identity;
 
-use super::ask::{apply, connect, create, named, not_the_guards, passes, patch, really_create, really_delete, refused, send};
+use super::ask::{
+    apply, connect, create, named, not_the_guards, passes, patch, really_create, really_delete,
+    refused, send,
+};
 use super::lifecycle::default_account;
 use super::platform::customer_tenant;
 use super::workloads::{pod, template};
@@ -27,18 +30,61 @@ async fn tokens_are_minted_by_kubelets_for_pods_and_by_named_controllers() {
         "boundObjectRef": { "kind": "Pod", "apiVersion": "v1", "name": "app", "uid": app["metadata"]["uid"] } } });
     let free = json!({ "spec": { "audiences": [] } });
     let path = format!("{}/default/token", tenant.core("serviceaccounts"));
-    for client in [&admin, &world.operator().await, &world.machine("somewhere", "strange")] {
-        refused(client, create(&path, free.clone()), "tokens", UNIQUE, "may not act as ServiceAccount").await;
-        refused(client, create(&path, bound.clone()), "tokens", UNIQUE, "mint-prod/default").await;
+    for client in [
+        &admin,
+        &world.operator().await,
+        &world.machine("somewhere", "strange"),
+    ] {
+        refused(
+            client,
+            create(&path, free.clone()),
+            "tokens",
+            UNIQUE,
+            "may not act as ServiceAccount",
+        )
+        .await;
+        refused(
+            client,
+            create(&path, bound.clone()),
+            "tokens",
+            UNIQUE,
+            "mint-prod/default",
+        )
+        .await;
     }
     passes(&node, create(&path, bound)).await;
-    passes(&world.machine("argocd", "controller"), create(&path, free.clone())).await;
+    passes(
+        &world.machine("argocd", "controller"),
+        create(&path, free.clone()),
+    )
+    .await;
     passes(&world.break_glass(), create(&path, free.clone())).await;
     // The operator's own namespace: its token is the operator.
     let own = format!("/api/v1/namespaces/{OWN}/serviceaccounts/tenure-operator/token");
-    refused(&admin, create(&own, free.clone()), "tokens", UNIQUE, "tenure-operator").await;
-    refused(&world.operator().await, create(&own, free.clone()), "tokens", UNIQUE, "tenure-operator").await;
-    passes(&admin, create("/api/v1/namespaces/default/serviceaccounts/default/token", free)).await;
+    refused(
+        &admin,
+        create(&own, free.clone()),
+        "tokens",
+        UNIQUE,
+        "tenure-operator",
+    )
+    .await;
+    refused(
+        &world.operator().await,
+        create(&own, free.clone()),
+        "tokens",
+        UNIQUE,
+        "tenure-operator",
+    )
+    .await;
+    passes(
+        &admin,
+        create(
+            "/api/v1/namespaces/default/serviceaccounts/default/token",
+            free,
+        ),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -53,16 +99,60 @@ async fn lasting_tokens_are_made_by_named_controllers_only() {
     };
     let own = format!("/api/v1/namespaces/{OWN}/secrets");
     for path in [tenant.core("secrets"), own] {
-        refused(&admin, create(&path, secret("default")), "tokens", UNIQUE, "lasting token").await;
-        refused(&world.operator().await, create(&path, secret("default")), "tokens", UNIQUE, "lasting token").await;
+        refused(
+            &admin,
+            create(&path, secret("default")),
+            "tokens",
+            UNIQUE,
+            "lasting token",
+        )
+        .await;
+        refused(
+            &world.operator().await,
+            create(&path, secret("default")),
+            "tokens",
+            UNIQUE,
+            "lasting token",
+        )
+        .await;
     }
-    passes(&world.break_glass(), create(tenant.core("secrets"), secret("default"))).await;
-    passes(&admin, create(tenant.core("secrets"), json!({ "metadata": { "name": "app" }, "stringData": { "a": "b" } }))).await;
-    passes(&world.machine("argocd", "controller"), really_create(tenant.core("secrets"), secret("default"))).await;
-    let turn = json!({ "metadata": { "annotations": { "kubernetes.io/service-account.name": "other" } } });
+    passes(
+        &world.break_glass(),
+        create(tenant.core("secrets"), secret("default")),
+    )
+    .await;
+    passes(
+        &admin,
+        create(
+            tenant.core("secrets"),
+            json!({ "metadata": { "name": "app" }, "stringData": { "a": "b" } }),
+        ),
+    )
+    .await;
+    passes(
+        &world.machine("argocd", "controller"),
+        really_create(tenant.core("secrets"), secret("default")),
+    )
+    .await;
+    let turn =
+        json!({ "metadata": { "annotations": { "kubernetes.io/service-account.name": "other" } } });
     let object = format!("{}/token", tenant.core("secrets"));
-    refused(&admin, patch(&object, turn), "tokens", UNIQUE, "lasting token").await;
-    passes(&admin, patch(&object, json!({ "metadata": { "labels": { "cost": "1" } } }))).await;
+    refused(
+        &admin,
+        patch(&object, turn),
+        "tokens",
+        UNIQUE,
+        "lasting token",
+    )
+    .await;
+    passes(
+        &admin,
+        patch(
+            &object,
+            json!({ "metadata": { "labels": { "cost": "1" } } }),
+        ),
+    )
+    .await;
 }
 
 /// The ways into a running pod that do not exist, so that only admission can answer.
@@ -97,12 +187,25 @@ async fn persons_enter_and_write_with_a_second_factor_where_it_is_configured() {
     for ask in ways_in(&pods, &services) {
         not_the_guards(&plain, ask).await;
     }
-    world.settings(Some(json!({ "mfa-extra-key": key, "mfa-extra-values": "mfa,hwk" }))).await;
-    let configmap = || create(tenant.core("configmaps"), json!({ "metadata": { "generateName": "x-" } }));
-    tenure_e2e::eventually(std::time::Duration::from_secs(10), "the rule is on", async || {
-        anyhow::ensure!(send(&plain, &configmap()).await.is_err());
-        Ok(())
-    })
+    world
+        .settings(Some(
+            json!({ "mfa-extra-key": key, "mfa-extra-values": "mfa,hwk" }),
+        ))
+        .await;
+    let configmap = || {
+        create(
+            tenant.core("configmaps"),
+            json!({ "metadata": { "generateName": "x-" } }),
+        )
+    };
+    tenure_e2e::eventually(
+        std::time::Duration::from_secs(10),
+        "the rule is on",
+        async || {
+            anyhow::ensure!(send(&plain, &configmap()).await.is_err());
+            Ok(())
+        },
+    )
     .await
     .unwrap();
     let debug = json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "x", "securityContext": {
@@ -111,13 +214,22 @@ async fn persons_enter_and_write_with_a_second_factor_where_it_is_configured() {
     let writes = || {
         vec![
             configmap(),
-            patch(format!("{pods}/app"), json!({ "metadata": { "labels": { "cost": "1" } } })),
+            patch(
+                format!("{pods}/app"),
+                json!({ "metadata": { "labels": { "cost": "1" } } }),
+            ),
             patch(format!("{pods}/app/ephemeralcontainers"), debug.clone()),
             super::ask::delete(format!("{pods}/app")),
             super::ask::delete(&pods),
-            create(format!("{pods}/app/eviction"), json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": "app" } })),
-            create(&deployments, json!({ "metadata": { "name": "x" }, "spec": {
-                "selector": { "matchLabels": { "a": "b" } }, "template": { "metadata": { "labels": { "a": "b" } }, "spec": template() } } })),
+            create(
+                format!("{pods}/app/eviction"),
+                json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": "app" } }),
+            ),
+            create(
+                &deployments,
+                json!({ "metadata": { "name": "x" }, "spec": {
+                "selector": { "matchLabels": { "a": "b" } }, "template": { "metadata": { "labels": { "a": "b" } }, "spec": template() } } }),
+            ),
         ]
     };
     for client in [&plain, &other] {
@@ -129,7 +241,12 @@ async fn persons_enter_and_write_with_a_second_factor_where_it_is_configured() {
     let pretender = world.client(&Identity::user("system:admin").group("system:masters"));
     refused(&pretender, configmap(), "sessions", MFA, "system:admin").await;
 
-    for client in [&marked, &world.machine("argocd", "controller"), &world.machine("other", "machine"), &world.break_glass()] {
+    for client in [
+        &marked,
+        &world.machine("argocd", "controller"),
+        &world.machine("other", "machine"),
+        &world.break_glass(),
+    ] {
         for ask in ways_in(&pods, &services) {
             not_the_guards(client, ask).await;
         }
@@ -138,19 +255,32 @@ async fn persons_enter_and_write_with_a_second_factor_where_it_is_configured() {
         }
     }
     // Elsewhere the rule does not hold.
-    passes(&plain, create("/api/v1/namespaces/default/configmaps", json!({ "metadata": { "generateName": "x-" } }))).await;
+    passes(
+        &plain,
+        create(
+            "/api/v1/namespaces/default/configmaps",
+            json!({ "metadata": { "generateName": "x-" } }),
+        ),
+    )
+    .await;
     // A key without values satisfies nobody.
     world.settings(Some(json!({ "mfa-extra-key": key }))).await;
-    tenure_e2e::eventually(std::time::Duration::from_secs(10), "no value satisfies", async || {
-        anyhow::ensure!(send(&marked, &configmap()).await.is_err());
-        Ok(())
-    })
+    tenure_e2e::eventually(
+        std::time::Duration::from_secs(10),
+        "no value satisfies",
+        async || {
+            anyhow::ensure!(send(&marked, &configmap()).await.is_err());
+            Ok(())
+        },
+    )
     .await
     .unwrap();
     world.settings(None).await;
-    tenure_e2e::eventually(std::time::Duration::from_secs(10), "the rule is off again", async || {
-        Ok(send(&plain, &configmap()).await?)
-    })
+    tenure_e2e::eventually(
+        std::time::Duration::from_secs(10),
+        "the rule is off again",
+        async || Ok(send(&plain, &configmap()).await?),
+    )
     .await
     .unwrap();
 }
@@ -185,11 +315,22 @@ async fn approver(world: &World, user: &str, resource: &str, name: &str) -> kube
         { "apiGroups": ["tenure.dev"], "resources": ["approvals"], "verbs": ["create", "update", "patch", "delete", "get"] },
         { "apiGroups": ["tenure.dev"], "resources": [resource], "resourceNames": [name], "verbs": ["approve"] },
     ]});
-    passes(&admin, really_create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role)).await;
+    passes(
+        &admin,
+        really_create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role),
+    )
+    .await;
     let binding = json!({ "metadata": { "name": format!("approver-{user}") },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("approver-{user}") },
         "subjects": [{ "kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io" }] });
-    passes(&admin, really_create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)).await;
+    passes(
+        &admin,
+        really_create(
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            binding,
+        ),
+    )
+    .await;
     let client = world.client(&Identity::user(user).group("finance"));
     tenure_e2e::eventually(std::time::Duration::from_secs(10), "the role counts", async || {
         let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {
@@ -204,7 +345,10 @@ async fn approver(world: &World, user: &str, resource: &str, name: &str) -> kube
 }
 
 fn connect_review(body: Value) -> super::ask::Ask {
-    really_create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    really_create(
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        body,
+    )
 }
 
 #[tokio::test]
@@ -212,12 +356,36 @@ async fn an_approver_holds_the_verb_on_that_tenant() {
     let world = world().await;
     let ann = approver(&world, "ann", "customertenants", "acme").await;
     let made = passes(&ann, create(APPROVALS, approval("acme"))).await;
-    assert_eq!(made["spec"]["approver"], json!({ "username": "ann", "groups": ["finance", "system:authenticated"] }));
-    refused(&ann, create(APPROVALS, approval("rival")), "approvals", DUTIES, "customertenants/rival").await;
-    refused(&ann, create(APPROVALS, platform_approval()), "approvals", DUTIES, "tenancypolicies/default").await;
+    assert_eq!(
+        made["spec"]["approver"],
+        json!({ "username": "ann", "groups": ["finance", "system:authenticated"] })
+    );
+    refused(
+        &ann,
+        create(APPROVALS, approval("rival")),
+        "approvals",
+        DUTIES,
+        "customertenants/rival",
+    )
+    .await;
+    refused(
+        &ann,
+        create(APPROVALS, platform_approval()),
+        "approvals",
+        DUTIES,
+        "tenancypolicies/default",
+    )
+    .await;
     let bob = approver(&world, "bob", "tenancypolicies", "default").await;
     passes(&bob, create(APPROVALS, platform_approval())).await;
-    refused(&bob, create(APPROVALS, approval("acme")), "approvals", DUTIES, "customertenants/acme").await;
+    refused(
+        &bob,
+        create(APPROVALS, approval("acme")),
+        "approvals",
+        DUTIES,
+        "customertenants/acme",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -227,9 +395,16 @@ async fn the_approver_is_the_caller_whatever_the_request_says() {
     let mut forged = approval("acme");
     forged["spec"]["approver"] = json!({ "username": "ceo", "groups": ["board", "finance"] });
     let made = passes(&eve, create(APPROVALS, forged.clone())).await;
-    assert_eq!(made["spec"]["approver"], json!({ "username": "eve", "groups": ["finance", "system:authenticated"] }));
+    assert_eq!(
+        made["spec"]["approver"],
+        json!({ "username": "eve", "groups": ["finance", "system:authenticated"] })
+    );
     forged["metadata"] = named("by-apply");
-    let made = passes(&eve, apply(format!("{APPROVALS}/by-apply"), "eve", forged).dry()).await;
+    let made = passes(
+        &eve,
+        apply(format!("{APPROVALS}/by-apply"), "eve", forged).dry(),
+    )
+    .await;
     assert_eq!(made["spec"]["approver"]["username"], "eve");
 }
 
@@ -242,15 +417,49 @@ async fn an_approval_stays_as_it_was_given() {
     passes(&admin, really_create(APPROVALS, body)).await;
     let path = format!("{APPROVALS}/kept");
     // The schema says no before the guard does; without the schema's rule the guard would.
-    for change in [json!({ "spec": { "decision": "Reject" } }), json!({ "spec": { "approver": { "username": "x" } } })] {
-        let error = send(&admin, &patch(&path, change)).await.unwrap_err().to_string();
-        assert!(error.contains("mmutable") || error.contains("never changes"), "{error}");
+    for change in [
+        json!({ "spec": { "decision": "Reject" } }),
+        json!({ "spec": { "approver": { "username": "x" } } }),
+    ] {
+        let error = send(&admin, &patch(&path, change))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("mmutable") || error.contains("never changes"),
+            "{error}"
+        );
     }
-    refused(&admin, super::ask::delete(&path), "approvals", DUTIES, "is kept while its subject lives").await;
-    refused(&admin, super::ask::delete(APPROVALS), "approvals", DUTIES, "is kept while its subject lives").await;
+    refused(
+        &admin,
+        super::ask::delete(&path),
+        "approvals",
+        DUTIES,
+        "is kept while its subject lives",
+    )
+    .await;
+    refused(
+        &admin,
+        super::ask::delete(APPROVALS),
+        "approvals",
+        DUTIES,
+        "is kept while its subject lives",
+    )
+    .await;
     let collector = world.machine("kube-system", "generic-garbage-collector");
-    refused(&collector, super::ask::delete(&path), "approvals", DUTIES, "kept").await;
-    passes(&admin, patch(&path, json!({ "metadata": { "labels": { "cost": "1" } } }))).await;
+    refused(
+        &collector,
+        super::ask::delete(&path),
+        "approvals",
+        DUTIES,
+        "kept",
+    )
+    .await;
+    passes(
+        &admin,
+        patch(&path, json!({ "metadata": { "labels": { "cost": "1" } } })),
+    )
+    .await;
     passes(&world.break_glass(), super::ask::delete(&path)).await;
     passes(&world.operator().await, really_delete(&path)).await;
 }
@@ -268,7 +477,11 @@ async fn a_change_of_spec_is_stamped_with_its_author() {
     let object = format!("{path}/stamped");
     let jane = world.client(&Identity::user("jane").group("system:masters"));
     // Not a change of spec: the stamp stays, and cannot be moved or taken off.
-    for metadata in [json!({ "labels": { "cost": "1" } }), json!({ "annotations": { "tenure.dev/changed-by": "jane" } }), json!({ "annotations": null })] {
+    for metadata in [
+        json!({ "labels": { "cost": "1" } }),
+        json!({ "annotations": { "tenure.dev/changed-by": "jane" } }),
+        json!({ "annotations": null }),
+    ] {
         let made = passes(&jane, patch(&object, json!({ "metadata": metadata }))).await;
         assert_eq!(stamp(&made), "system:serviceaccount:argocd:controller");
     }
@@ -280,6 +493,10 @@ async fn a_change_of_spec_is_stamped_with_its_author() {
     let made = passes(&jane, apply(&object, "jane", applied).dry()).await;
     assert_eq!(stamp(&made), "jane");
     let policy = json!({ "apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": { "name": "default" }, "spec": {} });
-    let made = passes(&jane, create("/apis/tenure.dev/v1alpha1/tenancypolicies", policy)).await;
+    let made = passes(
+        &jane,
+        create("/apis/tenure.dev/v1alpha1/tenancypolicies", policy),
+    )
+    .await;
     assert_eq!(stamp(&made), "jane");
 }

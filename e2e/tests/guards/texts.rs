@@ -15,12 +15,21 @@ const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissio
 fn texts() -> Vec<(String, Value)> {
     chart_files("guards")
         .into_iter()
-        .flat_map(|(file, text)| documents(&text).into_iter().map(move |document| (file.clone(), document)))
+        .flat_map(|(file, text)| {
+            documents(&text)
+                .into_iter()
+                .map(move |document| (file.clone(), document))
+        })
         .collect()
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().map(|v| v.as_str().unwrap().to_owned()).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|v| v.as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Resources by group, as the API server lists them, subresources included.
@@ -36,7 +45,11 @@ async fn discovery(client: &Client) -> BTreeMap<String, BTreeSet<String>> {
     }
     for (group, path) in paths {
         let list = send(client, &connect("GET", path)).await.unwrap();
-        let names = list["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap().to_owned());
+        let names = list["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["name"].as_str().unwrap().to_owned());
         found.entry(group).or_default().extend(names);
     }
     found
@@ -45,12 +58,27 @@ async fn discovery(client: &Client) -> BTreeMap<String, BTreeSet<String>> {
 /// The resources a policy or binding names that no API server serves.
 fn unknown(document: &Value, discovery: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let spec = &document["spec"];
-    let rules = [&spec["matchConstraints"]["resourceRules"], &spec["matchResources"]["resourceRules"]];
+    let rules = [
+        &spec["matchConstraints"]["resourceRules"],
+        &spec["matchResources"]["resourceRules"],
+    ];
     let mut missing = Vec::new();
-    for rule in rules.iter().flat_map(|rules| rules.as_array().into_iter().flatten()) {
-        for group in strings(&rule["apiGroups"]).into_iter().filter(|group| group != "*") {
-            for resource in strings(&rule["resources"]).into_iter().filter(|resource| !resource.contains('*')) {
-                if !discovery.get(&group).is_some_and(|known| known.contains(&resource)) {
+    for rule in rules
+        .iter()
+        .flat_map(|rules| rules.as_array().into_iter().flatten())
+    {
+        for group in strings(&rule["apiGroups"])
+            .into_iter()
+            .filter(|group| group != "*")
+        {
+            for resource in strings(&rule["resources"])
+                .into_iter()
+                .filter(|resource| !resource.contains('*'))
+            {
+                if !discovery
+                    .get(&group)
+                    .is_some_and(|known| known.contains(&resource))
+                {
                     missing.push(format!("{group}/{resource}"));
                 }
             }
@@ -64,21 +92,39 @@ async fn every_resource_named_exists_and_a_misspelt_one_does_not() {
     let world = world().await;
     let discovery = discovery(&world.admin()).await;
     for (file, document) in texts() {
-        assert_eq!(unknown(&document, &discovery), Vec::<String>::new(), "{file}");
+        assert_eq!(
+            unknown(&document, &discovery),
+            Vec::<String>::new(),
+            "{file}"
+        );
     }
     let misspelt = json!({ "spec": { "matchConstraints": { "resourceRules": [
         { "apiGroups": [""], "resources": ["namespaces/finalise", "namespaces/finalize"] },
         { "apiGroups": ["networking.k8s.io"], "resources": ["networkpolicy"] },
     ] } } });
-    assert_eq!(unknown(&misspelt, &discovery), ["/namespaces/finalise", "networking.k8s.io/networkpolicy"]);
+    assert_eq!(
+        unknown(&misspelt, &discovery),
+        ["/namespaces/finalise", "networking.k8s.io/networkpolicy"]
+    );
 }
 
 async fn warnings(client: &Client, name: &str) -> Vec<Value> {
-    eventually(Duration::from_secs(30), &format!("{name} is type checked"), async || {
-        let policy = send(client, &connect("GET", format!("{POLICIES}/{name}"))).await?;
-        anyhow::ensure!(policy["status"]["observedGeneration"] == policy["metadata"]["generation"], "{}", policy["status"]);
-        Ok(policy["status"]["typeChecking"]["expressionWarnings"].as_array().cloned().unwrap_or_default())
-    })
+    eventually(
+        Duration::from_secs(30),
+        &format!("{name} is type checked"),
+        async || {
+            let policy = send(client, &connect("GET", format!("{POLICIES}/{name}"))).await?;
+            anyhow::ensure!(
+                policy["status"]["observedGeneration"] == policy["metadata"]["generation"],
+                "{}",
+                policy["status"]
+            );
+            Ok(policy["status"]["typeChecking"]["expressionWarnings"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default())
+        },
+    )
     .await
     .unwrap()
 }
@@ -88,7 +134,11 @@ async fn no_expression_fails_the_type_check_and_a_wrong_one_would() {
     let world = world().await;
     let admin = world.admin();
     for guard in guards() {
-        assert_eq!(warnings(&admin, &format!("tenure-{guard}")).await, Vec::<Value>::new(), "{guard}");
+        assert_eq!(
+            warnings(&admin, &format!("tenure-{guard}")).await,
+            Vec::<Value>::new(),
+            "{guard}"
+        );
     }
     let wrong = json!({ "metadata": { "name": "wrong" }, "spec": {
         "matchConstraints": { "resourceRules": [{ "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services"], "operations": ["CREATE"] }] },
@@ -104,17 +154,24 @@ async fn every_guard_fails_closed_and_is_ours() {
     for (file, document) in texts() {
         let kind = document["kind"].as_str().unwrap();
         let name = document["metadata"]["name"].as_str().unwrap();
-        assert_eq!(document["metadata"]["labels"]["app.kubernetes.io/part-of"], "tenure", "{file} {name}");
+        assert_eq!(
+            document["metadata"]["labels"]["app.kubernetes.io/part-of"], "tenure",
+            "{file} {name}"
+        );
         assert!(name.starts_with("tenure-"), "{file} {name}");
         let spec = &document["spec"];
         if kind.ends_with("Binding") {
             let policy = spec["policyName"].as_str().unwrap();
             assert!(name.starts_with(policy), "{file} {name}");
             if let Some(parameters) = spec.get("paramRef") {
-                assert_eq!(*parameters, json!({ "name": "tenure-guard-parameters", "namespace": OWN, "parameterNotFoundAction": "Deny" }));
+                assert_eq!(
+                    *parameters,
+                    json!({ "name": "tenure-guard-parameters", "namespace": OWN, "parameterNotFoundAction": "Deny" })
+                );
             }
             let actions = strings(&spec["validationActions"]);
-            let expected: &[&str] = match (kind.starts_with("Mutating"), name.ends_with("-observe")) {
+            let expected: &[&str] = match (kind.starts_with("Mutating"), name.ends_with("-observe"))
+            {
                 (true, _) => &[],
                 (false, true) => &["Warn", "Audit"],
                 (false, false) => &["Deny", "Audit"],
@@ -129,8 +186,16 @@ async fn every_guard_fails_closed_and_is_ours() {
 #[tokio::test]
 async fn every_denial_names_a_control_of_the_catalogue() {
     for (file, document) in texts() {
-        for validation in document["spec"]["validations"].as_array().into_iter().flatten() {
-            let text = validation["message"].as_str().or(validation["messageExpression"].as_str()).unwrap().trim_start_matches('\'');
+        for validation in document["spec"]["validations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let text = validation["message"]
+                .as_str()
+                .or(validation["messageExpression"].as_str())
+                .unwrap()
+                .trim_start_matches('\'');
             let control = text.split(':').next().unwrap();
             assert!(
                 control == "tenure" || tenure_controls::control(control).is_some(),
@@ -148,7 +213,10 @@ async fn every_guard_is_proven_alive_by_the_operator_with_a_pod_that_does_not_ex
         alive(&operator, &guard).await.unwrap();
     }
     // No guard, no answer of a guard.
-    let error = alive(&operator, "unheard-of").await.unwrap_err().to_string();
+    let error = alive(&operator, "unheard-of")
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("404"), "{error}");
 }
 
@@ -157,17 +225,23 @@ async fn an_emergency_is_recorded() {
     let world = world().await;
     let tenant = world.tenant("emergency").await;
     let path = format!("/api/v1/namespaces/{}", tenant.prod());
+    let mark = super::plane::mark().await;
     let change = json!({ "metadata": { "labels": { "tenure.dev/classification": "Public" } } });
     passes(&world.break_glass(), super::ask::patch(&path, change)).await;
     let key = "tenure-namespaces/break-glass";
-    eventually(Duration::from_secs(10), "the audit log has it", async || {
-        let events = super::plane::audit_events().await?;
-        let found = events.iter().any(|event| {
-            event["objectRef"]["name"] == tenant.prod() && event["annotations"][key].as_str().is_some_and(|text| text.contains("UPDATE namespaces"))
-        });
-        anyhow::ensure!(found, "{} events, none with {key}", events.len());
-        Ok(())
-    })
+    eventually(
+        Duration::from_secs(10),
+        "the audit log has it",
+        async || {
+            let notes = super::plane::noted(mark, key).await?;
+            let expected = "breakglass: UPDATE namespaces emergency-prod";
+            anyhow::ensure!(
+                notes.iter().any(|note| note.ends_with(expected)),
+                "{notes:?}"
+            );
+            Ok(())
+        },
+    )
     .await
     .unwrap();
 }

@@ -30,13 +30,21 @@ pub(crate) struct World {
 /// The shared cluster.
 pub(crate) async fn world() -> World {
     let shared = SETTINGS.read().await;
-    World { access: access().await, _shared: Some(shared), _alone: None }
+    World {
+        access: access().await,
+        _shared: Some(shared),
+        _alone: None,
+    }
 }
 
 /// The cluster for a test that changes the guards' settings; it must put them back by [`World::settings`].
 pub(crate) async fn world_alone() -> World {
     let alone = SETTINGS.write().await;
-    World { access: access().await, _shared: None, _alone: Some(alone) }
+    World {
+        access: access().await,
+        _shared: None,
+        _alone: Some(alone),
+    }
 }
 
 /// A guard's text with its tokens replaced, one value per document.
@@ -50,12 +58,19 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
 
 /// Every YAML file of a folder of the chart's files.
 pub(crate) fn chart_files(folder: &str) -> Vec<(String, String)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/tenure/files").join(folder);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../charts/tenure/files")
+        .join(folder);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                std::fs::read_to_string(&path).unwrap(),
+            )
+        })
         .collect();
     files.sort();
     assert!(!files.is_empty(), "nothing in {}", folder.display());
@@ -68,7 +83,13 @@ pub(crate) fn guards() -> Vec<String> {
         .iter()
         .flat_map(|(_, text)| documents(text))
         .filter(|document| document["kind"] == "ValidatingAdmissionPolicy")
-        .map(|document| document["metadata"]["name"].as_str().unwrap().trim_start_matches("tenure-").to_owned())
+        .map(|document| {
+            document["metadata"]["name"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("tenure-")
+                .to_owned()
+        })
         .collect()
 }
 
@@ -81,19 +102,54 @@ async fn set_up() -> Access {
     let admin = access.admin().unwrap();
     for (_, text) in chart_files("crds") {
         for document in documents(&text) {
-            install(&admin, "apiextensions.k8s.io/v1", "customresourcedefinitions", document).await;
+            install(
+                &admin,
+                "apiextensions.k8s.io/v1",
+                "customresourcedefinitions",
+                document,
+            )
+            .await;
         }
     }
     for document in documents(include_str!("optional-apis.yaml")) {
-        install(&admin, "apiextensions.k8s.io/v1", "customresourcedefinitions", document).await;
+        install(
+            &admin,
+            "apiextensions.k8s.io/v1",
+            "customresourcedefinitions",
+            document,
+        )
+        .await;
     }
-    passes(&admin, really_create("/api/v1/namespaces", json!({ "metadata": { "name": OWN } }))).await;
+    passes(
+        &admin,
+        really_create("/api/v1/namespaces", json!({ "metadata": { "name": OWN } })),
+    )
+    .await;
     let own = format!("/api/v1/namespaces/{OWN}");
     for name in ["tenure-operator", "tenure-hooks"] {
-        passes(&admin, really_create(format!("{own}/serviceaccounts"), json!({ "metadata": { "name": name } }))).await;
+        passes(
+            &admin,
+            really_create(
+                format!("{own}/serviceaccounts"),
+                json!({ "metadata": { "name": name } }),
+            ),
+        )
+        .await;
     }
-    bind_cluster_admin(&admin, "operator", json!([{ "kind": "ServiceAccount", "name": "tenure-operator", "namespace": OWN }])).await;
-    passes(&admin, really_create(format!("{own}/configmaps"), json!({ "metadata": { "name": "tenure-guard-parameters" } }))).await;
+    bind_cluster_admin(
+        &admin,
+        "operator",
+        json!([{ "kind": "ServiceAccount", "name": "tenure-operator", "namespace": OWN }]),
+    )
+    .await;
+    passes(
+        &admin,
+        really_create(
+            format!("{own}/configmaps"),
+            json!({ "metadata": { "name": "tenure-guard-parameters" } }),
+        ),
+    )
+    .await;
     for (_, text) in chart_files("guards") {
         for document in documents(&text) {
             let plural = match document["kind"].as_str().unwrap() {
@@ -106,19 +162,30 @@ async fn set_up() -> Access {
             install(&admin, "admissionregistration.k8s.io/v1", plural, document).await;
         }
     }
-    let operator = access.service_account(OWN, "tenure-operator").await.unwrap().client().unwrap();
+    let operator = access
+        .service_account(OWN, "tenure-operator")
+        .await
+        .unwrap()
+        .client()
+        .unwrap();
     for guard in guards() {
-        eventually(Duration::from_secs(30), &format!("the guard {guard} answers"), async || alive(&operator, &guard).await)
-            .await
-            .unwrap();
+        eventually(
+            Duration::from_secs(30),
+            &format!("the guard {guard} answers"),
+            async || alive(&operator, &guard).await,
+        )
+        .await
+        .unwrap();
     }
     write_settings(&operator, &default_settings()).await;
     // The settings reach the guards a moment later: a restore shows it.
     let restored = json!({ "metadata": { "name": "settings-known", "labels": { "tenure.dev/tenant": "nobody" } } });
     let restorer = access.client(&restorer()).unwrap();
-    eventually(Duration::from_secs(30), "the guards know the settings", async || {
-        Ok(send(&restorer, &create("/api/v1/namespaces", restored.clone())).await?)
-    })
+    eventually(
+        Duration::from_secs(30),
+        "the guards know the settings",
+        async || Ok(send(&restorer, &create("/api/v1/namespaces", restored.clone())).await?),
+    )
     .await
     .unwrap();
     access
@@ -126,25 +193,50 @@ async fn set_up() -> Access {
 
 /// Whether the operator's proof of life is answered by `guard`.
 pub(crate) async fn alive(operator: &Client, guard: &str) -> anyhow::Result<()> {
-    let probe = super::ask::connect("GET", format!("/api/v1/namespaces/{OWN}/pods/tenure-guard-probe-{guard}/proxy"));
+    let probe = super::ask::connect(
+        "GET",
+        format!("/api/v1/namespaces/{OWN}/pods/tenure-guard-probe-{guard}/proxy"),
+    );
     match send(operator, &probe).await {
-        Err(kube::Error::Api(status)) if status.message.contains(&format!("'tenure-{guard}'")) => Ok(()),
+        Err(kube::Error::Api(status)) if status.message.contains(&format!("'tenure-{guard}'")) => {
+            Ok(())
+        }
         other => anyhow::bail!("the probe of {guard} got {other:?}"),
     }
 }
 
 async fn install(admin: &Client, version: &str, plural: &str, document: Value) {
     let name = document["metadata"]["name"].as_str().unwrap().to_owned();
-    passes(admin, apply(format!("/apis/{version}/{plural}/{name}"), "test", document)).await;
+    passes(
+        admin,
+        apply(format!("/apis/{version}/{plural}/{name}"), "test", document),
+    )
+    .await;
     if plural != "customresourcedefinitions" {
         return;
     }
-    eventually(Duration::from_secs(30), &format!("{name} is established"), async || {
-        let crd = send(admin, &super::ask::connect("GET", format!("/apis/{version}/{plural}/{name}"))).await?;
-        let conditions = crd["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        anyhow::ensure!(conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True"), "{conditions:?}");
-        Ok(())
-    })
+    eventually(
+        Duration::from_secs(30),
+        &format!("{name} is established"),
+        async || {
+            let crd = send(
+                admin,
+                &super::ask::connect("GET", format!("/apis/{version}/{plural}/{name}")),
+            )
+            .await?;
+            let conditions = crd["status"]["conditions"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            anyhow::ensure!(
+                conditions
+                    .iter()
+                    .any(|c| c["type"] == "Established" && c["status"] == "True"),
+                "{conditions:?}"
+            );
+            Ok(())
+        },
+    )
     .await
     .unwrap();
 }
@@ -155,7 +247,14 @@ async fn bind_cluster_admin(admin: &Client, name: &str, subjects: Value) {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
         "subjects": subjects,
     });
-    passes(admin, really_create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)).await;
+    passes(
+        admin,
+        really_create(
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            binding,
+        ),
+    )
+    .await;
 }
 
 /// The settings every test but one finds.
@@ -177,7 +276,11 @@ fn default_settings() -> Value {
 
 async fn write_settings(operator: &Client, data: &Value) {
     let path = format!("/api/v1/namespaces/{OWN}/configmaps/tenure-guard-parameters");
-    passes(operator, really_patch(path.clone(), json!({ "data": null }))).await;
+    passes(
+        operator,
+        really_patch(path.clone(), json!({ "data": null })),
+    )
+    .await;
     passes(operator, really_patch(path, json!({ "data": data }))).await;
 }
 
@@ -196,7 +299,12 @@ pub(crate) fn restorer() -> Identity {
 impl World {
     /// The operator, by a token of its ServiceAccount.
     pub(crate) async fn operator(&self) -> Client {
-        self.access.service_account(OWN, "tenure-operator").await.unwrap().client().unwrap()
+        self.access
+            .service_account(OWN, "tenure-operator")
+            .await
+            .unwrap()
+            .client()
+            .unwrap()
     }
 
     /// A cluster administrator: RBAC refuses nothing.
@@ -217,11 +325,6 @@ impl World {
     /// A controller with all rights RBAC can give.
     pub(crate) fn machine(&self, namespace: &str, name: &str) -> Client {
         self.client(&machine(namespace, name))
-    }
-
-    /// A pod's own account, by a token minted in an emergency.
-    pub(crate) fn access(&self) -> &Access {
-        &self.access
     }
 
     /// Adds to the settings (null removes), or puts them back.
@@ -245,10 +348,16 @@ impl World {
 
     /// As [`World::tenant`], with another `enforcement`.
     pub(crate) async fn tenant_in(&self, name: &str, enforcement: &str) -> Tenant {
-        let tenant = Tenant { name: name.to_owned() };
+        let tenant = Tenant {
+            name: name.to_owned(),
+        };
         let operator = self.operator().await;
         for entry in ["prod", "test"] {
-            passes(&operator, really_create("/api/v1/namespaces", tenant.namespace(entry, enforcement))).await;
+            passes(
+                &operator,
+                really_create("/api/v1/namespaces", tenant.namespace(entry, enforcement)),
+            )
+            .await;
         }
         tenant
     }
