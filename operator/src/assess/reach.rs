@@ -150,7 +150,7 @@ fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String
 }
 
 fn facts(context: &Context, record: &TenantRecord) -> ReachabilityFacts {
-    let expected = expected(record);
+    let expected = expected(context, record);
     let world = context
         .caches
         .world
@@ -187,10 +187,12 @@ fn undeclared(exposure: &Exposure) -> UndeclaredFlow {
 }
 
 /// What the tenant declared, read from what its namespaces are told: one source for guards and model.
-fn expected(record: &TenantRecord) -> Expected {
+fn expected(context: &Context, record: &TenantRecord) -> Expected {
     let mut expected = Expected::default();
     for rendering in &record.rendering.namespaces {
         match rendering.hold {
+            // No pod can start before the policies stand: until then nothing is open.
+            Hold::Enforced if !context.saw_complete(&rendering.name) => continue,
             Hold::Enforced => expected.own.insert(rendering.name.clone()),
             Hold::Parked => expected.parked.insert(rendering.name.clone()),
             // Nothing bites there, and the report says what would.

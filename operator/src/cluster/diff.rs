@@ -8,6 +8,8 @@ use std::fmt;
 use serde_json::{Map, Value};
 use tenure_crds::keys;
 
+use crate::policy::quantity::Quantity;
+
 /// One difference.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Difference {
@@ -144,44 +146,7 @@ fn compare(path: &str, want: &Value, have: &Value, found: &mut Vec<Difference>) 
 
 /// Whether two texts are the same resource quantity: the API server stores `1000m` as `1`.
 fn same_quantity(left: &str, right: &str) -> bool {
-    matches!((quantity(left), quantity(right)), (Some(left), Some(right)) if left == right)
-}
-
-/// A quantity in thousandths; `None` where the text is no quantity or too large to compare.
-pub(crate) fn quantity(text: &str) -> Option<i128> {
-    let digits = text
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(digits);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.len() > 3 {
-        return None;
-    }
-    let whole: i128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    let fraction: i128 = format!("{fraction:0<3}").parse().ok()?;
-    let thousandths = whole.checked_mul(1000)?.checked_add(fraction)?;
-    let factor: i128 = match suffix {
-        "m" => return (thousandths % 1000 == 0).then_some(thousandths / 1000),
-        "" => 1,
-        "k" => 1000,
-        "M" => 1000_i128.pow(2),
-        "G" => 1000_i128.pow(3),
-        "T" => 1000_i128.pow(4),
-        "P" => 1000_i128.pow(5),
-        "E" => 1000_i128.pow(6),
-        "Ki" => 1024,
-        "Mi" => 1024_i128.pow(2),
-        "Gi" => 1024_i128.pow(3),
-        "Ti" => 1024_i128.pow(4),
-        "Pi" => 1024_i128.pow(5),
-        "Ei" => 1024_i128.pow(6),
-        _ => return None,
-    };
-    thousandths.checked_mul(factor)
+    matches!((Quantity::parse(left), Quantity::parse(right)), (Ok(left), Ok(right)) if left == right)
 }
 
 #[cfg(test)]

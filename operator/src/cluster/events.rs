@@ -26,19 +26,45 @@ impl Events {
 
     /// Something a person should look at.
     pub async fn warn(&self, about: &ObjectReference, reason: &str, action: &str, note: String) {
-        self.publish(about, EventType::Warning, reason, action, note)
+        self.publish(about, None, EventType::Warning, reason, action, note)
             .await;
+    }
+
+    /// Something a person should look at, about one object and concerning another: events that
+    /// concern different objects are not folded into one series.
+    pub async fn warn_concerning(
+        &self,
+        about: &ObjectReference,
+        concerning: ObjectReference,
+        reason: &str,
+        action: &str,
+        note: String,
+    ) {
+        self.publish(
+            about,
+            Some(concerning),
+            EventType::Warning,
+            reason,
+            action,
+            note,
+        )
+        .await;
     }
 
     /// Something that went as it should.
     pub async fn note(&self, about: &ObjectReference, reason: &str, action: &str, note: String) {
-        self.publish(about, EventType::Normal, reason, action, note)
+        self.publish(about, None, EventType::Normal, reason, action, note)
             .await;
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "these are the fields of an event"
+    )]
     async fn publish(
         &self,
         about: &ObjectReference,
+        secondary: Option<ObjectReference>,
         type_: EventType,
         reason: &str,
         action: &str,
@@ -49,7 +75,7 @@ impl Events {
             reason: reason.into(),
             note: Some(shorten(note)),
             action: action.into(),
-            secondary: None,
+            secondary,
         };
         if let Err(error) = self.recorder.publish(&event, about).await {
             tracing::warn!(%error, reason, object = about.name, "event not written");

@@ -23,7 +23,7 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
     let mut facts = Vec::with_capacity(builtin.len());
     for guard in builtin {
         let text_matches = !differing.contains_key(&guard.name);
-        let proof = alive::prove(client, &context.settings.namespace, &guard.name).await;
+        let proof = alive::prove(client, &context.settings.namespace, guard.proven_by()).await;
         report(
             &guard.name,
             differing.get(&guard.name).map(String::as_str),

@@ -230,7 +230,15 @@ async fn enforce(
     record.used = record.used || unused::holds_something(context, &record);
     // Record first, then act.
     let before = seen.record.as_ref().map(|before| before.rendering.clone());
-    let record = context.records.remember(record).await?;
+    let record = match context.records.remember(record).await {
+        Ok(record) => record,
+        Err(error @ RecordError::TooLarge { .. }) => {
+            let accepted = seen.record.as_deref().cloned();
+            let halt = Halt::TooLarge(error.to_string());
+            return keep(context, seen, accepted, halt, Vec::new(), now).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
     context
         .holders
         .set(&record.tenant, record.namespaces.iter().map(String::as_str));
@@ -554,8 +562,24 @@ async fn report_drift(
         );
         context
             .events
-            .warn(&about, "DriftRepaired", "Repair", note)
+            .warn_concerning(&about, concerned(drift), "DriftRepaired", "Repair", note)
             .await;
+    }
+}
+
+/// Names the object that drifted.
+fn concerned(drift: &drift::Drift) -> ObjectReference {
+    let resource = drift.kind.resource();
+    let (namespace, name) = match drift.object.split_once('/') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, drift.object.clone()),
+    };
+    ObjectReference {
+        api_version: Some(resource.api_version),
+        kind: Some(resource.kind),
+        namespace,
+        name: Some(name),
+        ..ObjectReference::default()
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Halt {
     IdentityUsed(String),
     /// What is remembered cannot be read.
     RecordUnreadable(String),
+    /// The rendering does not fit into the record.
+    TooLarge(String),
     /// A loosening waits for its amendment.
     AwaitingAmendment(Vec<String>),
 }
@@ -83,6 +85,7 @@ impl Halt {
             Self::TenantIdTaken(_) => "TenantIDTaken",
             Self::IdentityUsed(_) => "IdentityUsed",
             Self::RecordUnreadable(_) => "RecordUnreadable",
+            Self::TooLarge(_) => "TooLarge",
             Self::AwaitingAmendment(_) => "AwaitingAmendment",
         }
     }
@@ -100,7 +103,7 @@ impl Halt {
             Self::InvalidSpec(wrong) => wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             Self::TenantIdTaken(by) => format!("spec.tenantID is tenant {by}'s: a tenantID is never used twice, make a new one with uuidgen"),
             Self::IdentityUsed(why) => why.clone(),
-            Self::RecordUnreadable(why) => why.clone(),
+            Self::RecordUnreadable(why) | Self::TooLarge(why) => why.clone(),
             Self::AwaitingAmendment(fields) => {
                 format!("the change loosens the agreement ({}): the accepted spec stays in force until the Amend under status.pendingApprovals is approved", fields.join(", "))
             }

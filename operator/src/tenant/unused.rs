@@ -11,12 +11,12 @@ use tenure_crds::keys;
 use super::Error;
 use super::dereference::Seen;
 use crate::cluster::Kind;
-use crate::cluster::diff::quantity;
 use crate::context::Context;
+use crate::policy::quantity::Quantity;
 use crate::record::{FreezeReason, TenantRecord};
 
 /// ConfigMaps every namespace has from birth: `kube-root-ca.crt`.
-const BORN_WITH: &[(&str, i128)] = &[("configmaps", 1)];
+const BORN_WITH: &[(&str, &str)] = &[("configmaps", "1")];
 /// How long an in-flight request that was admitted before the door closed may take to land.
 const IN_FLIGHT: Duration = Duration::from_secs(2);
 
@@ -52,12 +52,10 @@ fn counts_something(quota: &ResourceQuota) -> bool {
         .as_ref()
         .and_then(|status| status.used.as_ref());
     used.into_iter().flatten().any(|(resource, amount)| {
-        let free = BORN_WITH
-            .iter()
-            .find(|(born, _)| born == resource)
-            .map_or(0, |(_, free)| *free);
+        let born = BORN_WITH.iter().find(|(born, _)| born == resource);
+        let free = Quantity::parse(born.map_or("0", |(_, free)| free));
         // What cannot be read counts as something: missing information never deletes.
-        quantity(&amount.0).is_none_or(|amount| amount > free * 1000)
+        !matches!((Quantity::parse(&amount.0), free), (Ok(amount), Ok(free)) if amount <= free)
     })
 }
 
