@@ -1,1 +1,18 @@
-//! placeholder
+//! The test harness: a real control plane per test binary, and everything one does with it.
+pub mod access;
+pub mod audit;
+pub mod command;
+pub mod helm;
+pub mod identity;
+pub mod kubectl;
+pub mod paths;
+pub(crate) mod pki;
+pub mod plane;
+pub mod process;
+pub mod stack;
+pub mod wait;
+
+pub use access::Access;
+pub use identity::Identity;
+pub use plane::{Plane, PlaneOptions};
+pub use wait::{always, eventually};

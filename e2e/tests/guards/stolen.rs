@@ -80,6 +80,8 @@ async fn the_operator_touches_no_namespace_that_is_nobodys_tenants() {
     let world = world().await;
     let operator = world.operator().await;
     let path = "/api/v1/namespaces";
+    let stranger = json!({ "metadata": { "name": "stranger" } });
+    passes(&world.admin(), really_create(path, stranger)).await;
     refused(
         &operator,
         create(path, json!({ "metadata": { "name": "free" } })),
@@ -90,10 +92,10 @@ async fn the_operator_touches_no_namespace_that_is_nobodys_tenants() {
     .await;
     refused(
         &operator,
-        super::ask::delete(format!("{path}/default")),
+        super::ask::delete(format!("{path}/stranger")),
         GUARD,
         ROLES,
-        "default",
+        "stranger",
     )
     .await;
     let relabel =
