@@ -61,11 +61,6 @@ impl Pki {
         self.folder.join(name)
     }
 
-    /// The CA's certificate, PEM.
-    pub(crate) fn ca_pem(&self) -> String {
-        self.ca.pem()
-    }
-
     /// The CA's certificate, DER.
     pub(crate) fn ca_der(&self) -> Vec<u8> {
         self.ca.der().to_vec()

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
 use tenure_controls::facts::VersionFacts;
+use tenure_crds::keys;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +83,11 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
     ask_versions(&context, &client).await;
     // Settings first, so that no tenant is rendered under stricter ones for a moment.
     platform::reconcile(context.clone()).await;
+    // What controls lean on is looked at before the first verdict: a restart then finds everything as
+    // it left it, and writes nothing.
+    read_freshness(&context, &client).await;
+    guards::check(&context, &client, &builtin).await;
+    assess::reach::evaluate_all(&context);
     context.wake_all();
     health.set_ready();
     tracing::info!(tenants = context.tenants().len(), "ready");
@@ -203,6 +210,23 @@ async fn pass(context: &Arc<Context>, client: &Client, builtin: &[text::Builtin]
         .await
     {
         tracing::warn!(%error, "freshness Lease not renewed");
+    }
+}
+
+/// Takes over when the last full pass ended from its Lease; without one nothing is assumed.
+async fn read_freshness(context: &Context, client: &Client) {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &context.settings.namespace);
+    match leases.get_opt(keys::FRESHNESS_LEASE).await {
+        Ok(lease) => {
+            let renewed = lease
+                .and_then(|lease| lease.spec?.renew_time)
+                .map(|time| time.0);
+            *context
+                .last_pass
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = renewed;
+        }
+        Err(error) => tracing::warn!(%error, "freshness Lease not read"),
     }
 }
 

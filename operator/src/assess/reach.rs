@@ -18,7 +18,7 @@ use crate::record::TenantRecord;
 use crate::tenant::rendering::Hold;
 
 /// Changes that come together are evaluated together.
-const TOGETHER: Duration = Duration::from_millis(20);
+const TOGETHER: Duration = Duration::from_millis(100);
 /// Changes that concern everybody are evaluated at most this often.
 const EVERYBODY: Duration = Duration::from_secs(1);
 
@@ -114,6 +114,19 @@ pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: Cancella
     }
 }
 
+/// Evaluates every tenant once, before the first verdict of a start.
+pub fn evaluate_all(context: &Context) {
+    let mut open = BTreeSet::new();
+    for record in context
+        .records
+        .all()
+        .iter()
+        .filter(|record| record.ended_at.is_none())
+    {
+        evaluate(context, record, &mut open);
+    }
+}
+
 fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String>) {
     let facts = facts(context, record);
     if facts.undeclared.is_empty() {
@@ -186,13 +199,22 @@ fn undeclared(exposure: &Exposure) -> UndeclaredFlow {
     }
 }
 
+fn is_ready(context: &Context, namespace: &str) -> bool {
+    let live = context.caches.namespaces.get("", namespace);
+    live.is_some_and(|live| {
+        live.annotations()
+            .get(keys::READY)
+            .is_some_and(|ready| ready == "true")
+    })
+}
+
 /// What the tenant declared, read from what its namespaces are told: one source for guards and model.
 fn expected(context: &Context, record: &TenantRecord) -> Expected {
     let mut expected = Expected::default();
     for rendering in &record.rendering.namespaces {
         match rendering.hold {
             // No pod can start before the policies stand: until then nothing is open.
-            Hold::Enforced if !context.saw_complete(&rendering.name) => continue,
+            Hold::Enforced if !is_ready(context, &rendering.name) => continue,
             Hold::Enforced => expected.own.insert(rendering.name.clone()),
             Hold::Parked => expected.parked.insert(rendering.name.clone()),
             // Nothing bites there, and the report says what would.

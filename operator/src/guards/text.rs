@@ -126,7 +126,10 @@ mod tests {
     fn every_guard_is_proven_by_one_that_validates() {
         let guards = builtin(&settings()).unwrap();
         for guard in &guards {
-            let prover = guards.iter().find(|other| other.name == guard.proven_by()).unwrap();
+            let prover = guards
+                .iter()
+                .find(|other| other.name == guard.proven_by())
+                .unwrap();
             let validates = |object: &Value| object["kind"] == "ValidatingAdmissionPolicy";
             assert!(prover.objects.iter().any(validates), "{}", guard.name);
         }
