@@ -154,7 +154,7 @@ impl Caches {
         let tenant_queue = queue.clone();
         Self {
             tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, _| {
-                tenant_queue.wake(&tenant.name_any())
+                tenant_queue.wake(&tenant.name_any());
             }),
             policies: Cache::new(waker.platform()),
             approvals: Cache::new(approval_wakes(queue.clone())),

@@ -33,11 +33,14 @@ pub trait Handover<K>: Send + Sync + 'static {
     fn listed(&self, names: &HashSet<(String, String)>);
 }
 
+/// What is called for every change.
+type Touched<K> = dyn Fn(&K, Change) + Send + Sync;
+
 /// The objects of one kind.
 pub struct Cache<K> {
     objects: RwLock<HashMap<String, BTreeMap<String, Arc<K>>>>,
     ready: watch::Sender<bool>,
-    touched: Box<dyn Fn(&K, Change) + Send + Sync>,
+    touched: Box<Touched<K>>,
 }
 
 impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {

@@ -137,7 +137,7 @@ mod tests {
     fn an_added_condition_differs() {
         check(
             |live| {
-                live["spec"]["matchConditions"] = json!([{"name": "never", "expression": "false"}])
+                live["spec"]["matchConditions"] = json!([{"name": "never", "expression": "false"}]);
             },
             Some("tenure-x: spec.matchConditions was added"),
         );

@@ -157,10 +157,10 @@ impl World {
                 for peer in &rule.peers {
                     match peer {
                         ClusterPeer::Networks(networks) => {
-                            found.extend(networks.iter().map(|network| (*network, cause())))
+                            found.extend(networks.iter().map(|network| (*network, cause())));
                         }
                         ClusterPeer::Other => {
-                            found.extend(everywhere().map(|network| (network, cause())))
+                            found.extend(everywhere().map(|network| (network, cause())));
                         }
                         ClusterPeer::Pods { .. } => {}
                     }

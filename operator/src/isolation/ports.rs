@@ -121,7 +121,7 @@ fn merge(sorted: &[(u16, u16)]) -> Vec<(u16, u16)> {
     for &(first, last) in sorted {
         match merged.last_mut() {
             Some(known) if u32::from(first) <= u32::from(known.1) + 1 => {
-                known.1 = known.1.max(last)
+                known.1 = known.1.max(last);
             }
             _ => merged.push((first, last)),
         }

@@ -28,12 +28,12 @@ pub async fn reconcile(context: Arc<Context>) -> Option<Duration> {
     let now = Timestamp::now();
     let policy = settings(&context, now).await;
     let approvals = settle_approvals(&context, now).await;
-    for error in policy.err().into_iter().chain(approvals.err()) {
-        context.metrics.failed(error.reason());
-        tracing::warn!(%error, reason = error.reason(), "platform settings not in force; trying again");
-        return Some(Duration::from_secs(2));
-    }
-    None
+    let Err(error) = policy.and(approvals) else {
+        return None;
+    };
+    context.metrics.failed(error.reason());
+    tracing::warn!(%error, reason = error.reason(), "platform settings not in force; trying again");
+    Some(Duration::from_secs(2))
 }
 
 /// Decides which settings are in force, remembers them, and hands the guards their part.

@@ -632,3 +632,270 @@ fn cluster_policy(tenant: &Tenant, policy: &Accepted) -> Value {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use assert_json_diff::assert_json_eq;
+    use tenure_crds::words::Classification;
+
+    use super::*;
+    use crate::isolation::{Expected, NamespaceFacts, PolicyFacts, World, exposures};
+    use crate::tenant::validate::Exposure;
+
+    fn tenant() -> Tenant {
+        let namespace = |name: &str| TenantNamespace {
+            name: name.into(),
+            pod_security: PodSecurity::Restricted,
+            quota: BTreeMap::from([("pods".into(), "10".into())]),
+            limits: Limits::default(),
+            labels: BTreeMap::from([("team".into(), "blue".into())]),
+        };
+        Tenant {
+            name: "acme".into(),
+            id: "11111111-1111-4111-8111-111111111111".into(),
+            classification: Classification::Restricted,
+            enforcement: Enforcement::Enforce,
+            namespaces: vec![namespace("acme-prod"), namespace("acme-test")],
+            parked: vec!["acme-old".into()],
+            ingress: Vec::new(),
+            egress: Vec::new(),
+            on_tighten: Default::default(),
+            exposure: Exposure::default(),
+            storage_classes: ["gold".to_owned()].into(),
+            deployers: Vec::new(),
+            members: Vec::new(),
+        }
+    }
+
+    fn peer(value: Value) -> Peer {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn rendered(tenant: &Tenant, namespace: &str) -> NamespaceRendering {
+        build(tenant, &Accepted::builtin())
+            .namespace(namespace)
+            .unwrap()
+            .clone()
+    }
+
+    fn policy<'a>(rendering: &'a NamespaceRendering, name: &str) -> &'a NetworkPolicy {
+        rendering
+            .policies
+            .iter()
+            .find(|policy| policy.metadata.name.as_deref() == Some(name))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_namespace_tells_the_guards_everything_they_ask() {
+        let rendering = rendered(&tenant(), "acme-prod");
+        assert_json_eq!(
+            serde_json::to_value(&rendering.namespace).unwrap(),
+            json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {
+                    "name": "acme-prod",
+                    "labels": {
+                        "app.kubernetes.io/managed-by": "tenure", "team": "blue",
+                        "pod-security.kubernetes.io/audit": "restricted", "pod-security.kubernetes.io/audit-version": "latest",
+                        "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest",
+                        "pod-security.kubernetes.io/warn": "restricted", "pod-security.kubernetes.io/warn-version": "latest",
+                        "tenure.dev/classification": "Restricted", "tenure.dev/enforcement": "Enforce", "tenure.dev/tenant": "acme"
+                    },
+                    "annotations": {
+                        "tenure.dev/egress-namespaces": "kube-system", "tenure.dev/namespaces": "acme-prod,acme-test",
+                        "tenure.dev/storage-classes": "gold", "tenure.dev/tenant-id": "11111111-1111-4111-8111-111111111111"
+                    }
+                }
+            })
+        );
+    }
+
+    #[test]
+    fn a_namespace_denies_both_ways_and_allows_its_own_tenant_and_dns() {
+        let rendering = rendered(&tenant(), "acme-prod");
+        let names: Vec<_> = rendering
+            .policies
+            .iter()
+            .filter_map(|policy| policy.metadata.name.clone())
+            .collect();
+        assert_eq!(
+            names,
+            ["tenure-default-deny", "tenure-same-tenant", "tenure-dns"]
+        );
+        assert_json_eq!(
+            serde_json::to_value(&policy(&rendering, "tenure-default-deny").spec).unwrap(),
+            json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+        );
+        let own = json!([{"namespaceSelector": {"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["acme-prod", "acme-test"]}]}}]);
+        assert_json_eq!(
+            serde_json::to_value(&policy(&rendering, "tenure-same-tenant").spec).unwrap(),
+            json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": own.clone()}], "egress": [{"to": own}]})
+        );
+        assert_json_eq!(
+            serde_json::to_value(&policy(&rendering, "tenure-dns").spec).unwrap(),
+            json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{
+                "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}],
+                "ports": [{"port": 53, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]
+            }]})
+        );
+    }
+
+    #[test]
+    fn declared_peers_become_rules_and_facts() {
+        let mut tenant = tenant();
+        tenant.ingress = vec![peer(
+            json!({"name": "tools", "namespace": "tools", "ports": [{"port": 8080}]}),
+        )];
+        tenant.egress = vec![peer(
+            json!({"name": "bank", "cidr": "198.51.100.0/24", "hosts": ["api.bank.example"], "ports": [{"port": 443}]}),
+        )];
+        let rendering = rendered(&tenant, "acme-prod");
+        assert_json_eq!(
+            serde_json::to_value(&policy(&rendering, "tenure-declared-egress").spec).unwrap(),
+            json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": {"cidr": "198.51.100.0/24"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]})
+        );
+        let facts = rendering.namespace.metadata.annotations.unwrap();
+        assert_eq!(facts[keys::INGRESS_NAMESPACES], "tools");
+        assert_eq!(facts[keys::EGRESS_CIDRS], "198.51.100.0/24");
+        assert_eq!(facts[keys::EGRESS_HOSTS], "api.bank.example");
+    }
+
+    #[test]
+    fn a_parked_namespace_is_only_denied() {
+        let rendering = rendered(&tenant(), "acme-old");
+        assert_eq!(
+            (
+                rendering.hold,
+                rendering.policies.len(),
+                rendering.bindings.len()
+            ),
+            (Hold::Parked, 1, 0)
+        );
+        assert_eq!(
+            rendering.namespace.metadata.labels.unwrap()[keys::PARKED],
+            "true"
+        );
+    }
+
+    #[test]
+    fn observation_renders_nothing_that_bites() {
+        let rendering = rendered(
+            &Tenant {
+                enforcement: Enforcement::Observe,
+                ..tenant()
+            },
+            "acme-prod",
+        );
+        assert!(
+            rendering.policies.is_empty()
+                && rendering.quota.is_none()
+                && rendering.limits.is_none()
+                && rendering.bindings.is_empty()
+        );
+        let labels = rendering.namespace.metadata.labels.unwrap();
+        assert!(
+            !labels.contains_key(keys::POD_SECURITY_ENFORCE)
+                && labels.contains_key(keys::POD_SECURITY_WARN)
+        );
+    }
+
+    #[test]
+    fn a_limit_range_is_written_as_the_api_server_would_default_it() {
+        let limits: Limits = serde_json::from_value(
+            json!({"max": {"cpu": "2"}, "defaultRequest": {"memory": "1Gi"}}),
+        )
+        .unwrap();
+        let range = limit_range(&tenant(), "acme-prod", &limits).unwrap();
+        assert_json_eq!(
+            serde_json::to_value(range.spec.unwrap()).unwrap(),
+            json!({"limits": [{"type": "Container", "max": {"cpu": "2"}, "default": {"cpu": "2"}, "defaultRequest": {"cpu": "2", "memory": "1Gi"}}]})
+        );
+    }
+
+    #[test]
+    fn members_and_deployers_are_bound_to_the_shipped_roles_only() {
+        let mut tenant = tenant();
+        tenant.members = vec![
+            serde_json::from_value(
+                json!({"name": "ops", "kind": "Group", "subject": "example-ops", "role": "Viewer"}),
+            )
+            .unwrap(),
+        ];
+        tenant.deployers = vec![
+            serde_json::from_value(
+                json!({"name": "flux", "namespace": "flux-system", "serviceAccount": "applier"}),
+            )
+            .unwrap(),
+        ];
+        let bindings = rendered(&tenant, "acme-prod").bindings;
+        let roles: Vec<_> = bindings
+            .iter()
+            .map(|binding| {
+                (
+                    binding.metadata.name.clone().unwrap(),
+                    binding.role_ref.name.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            roles,
+            [
+                ("tenure-deployer-flux".to_owned(), "tenure-tenant-deployer"),
+                ("tenure-member-ops".to_owned(), "tenure-tenant-viewer")
+            ]
+        );
+    }
+
+    /// The evaluator that judges the cluster finds nothing undeclared in what is rendered.
+    #[test]
+    fn what_is_rendered_exposes_nothing() {
+        let mut tenant = tenant();
+        tenant.ingress = vec![peer(json!({"name": "tools", "namespace": "tools"}))];
+        tenant.egress = vec![peer(json!({"name": "bank", "cidr": "198.51.100.0/24"}))];
+        let mut world = World::default();
+        for name in [
+            "acme-prod",
+            "acme-test",
+            "acme-old",
+            "tools",
+            "kube-system",
+            "default",
+            "other",
+        ] {
+            let namespace: Namespace =
+                serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            world.upsert_namespace(NamespaceFacts::from(&namespace));
+        }
+        for rendering in &build(&tenant, &Accepted::builtin()).namespaces {
+            rendering
+                .policies
+                .iter()
+                .for_each(|policy| world.upsert_policy(PolicyFacts::try_from(policy).unwrap()));
+        }
+        let expected = Expected {
+            own: ["acme-prod".to_owned(), "acme-test".to_owned()].into(),
+            parked: ["acme-old".to_owned()].into(),
+            ingress_namespaces: ["tools".to_owned()].into(),
+            egress_namespaces: ["kube-system".to_owned()].into(),
+            ingress_cidrs: Vec::new(),
+            egress_cidrs: vec!["198.51.100.0/24".parse().unwrap()],
+        };
+        assert_eq!(exposures(&world, &expected, &|_| None), []);
+    }
+
+    #[test]
+    fn the_cluster_policy_stands_only_where_it_is_enforced() {
+        assert!(
+            build(&tenant(), &Accepted::builtin())
+                .cluster_policies
+                .is_empty()
+        );
+        let mut policy = Accepted::builtin();
+        policy.cluster_network_policy = true;
+        let found = build(&tenant(), &policy).cluster_policies;
+        assert_eq!(found[0]["spec"]["tier"], "Admin");
+        assert_eq!(found[0]["spec"]["ingress"][1]["action"], "Deny");
+    }
+}

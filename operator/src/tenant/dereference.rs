@@ -56,11 +56,7 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
 }
 
 fn read(guard: &DeserializeGuard<CustomerTenant>) -> Result<CustomerTenant, String> {
-    guard
-        .0
-        .as_ref()
-        .map(Clone::clone)
-        .map_err(|error| error.error.clone())
+    guard.0.clone().map_err(|error| error.error.clone())
 }
 
 fn wanted(name: &str, spec: &CustomerTenantSpec) -> BTreeSet<String> {

@@ -485,7 +485,7 @@ async fn finish(
         contested: contested.into_iter().collect(),
         pending,
         used: record.map(|record| record.used),
-        accepted_digest: record.map(|record| decisions::spec_digest(record)),
+        accepted_digest: record.map(decisions::spec_digest),
         controls,
         observe,
     });

@@ -62,7 +62,7 @@ pub async fn report(
                     .map(|warning| format!("{}: {warning}", namespace.name)),
             ),
             Err(error) => {
-                tracing::warn!(%error, namespace = namespace.name, "dry run of pod security failed")
+                tracing::warn!(%error, namespace = namespace.name, "dry run of pod security failed");
             }
         }
     }
@@ -126,7 +126,7 @@ pub async fn contain(
                 "pods deleted: policies tightened and onTighten is DeletePods"
             ),
             Err(error) => {
-                tracing::warn!(tenant = record.tenant, namespace, %error, "pods not deleted: connections from before the change live on")
+                tracing::warn!(tenant = record.tenant, namespace, %error, "pods not deleted: connections from before the change live on");
             }
         }
     }

@@ -179,7 +179,7 @@ async fn mark(
         .map_err(write_error)?
     {
         crate::cluster::Outcome::Mended(object, _) | crate::cluster::Outcome::Created(object) => {
-            context.caches.remember(Kind::Namespace, object)
+            context.caches.remember(Kind::Namespace, object);
         }
         crate::cluster::Outcome::Same => {}
     }

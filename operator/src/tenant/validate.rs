@@ -454,3 +454,171 @@ fn check_amendments(spec: &CustomerTenantSpec, wrong: &mut Vec<Invalid>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tenure_crds::TenancyPolicySpec;
+
+    use super::*;
+
+    fn spec(change: impl FnOnce(&mut Value)) -> CustomerTenantSpec {
+        let mut spec = json!({
+            "tenantID": "11111111-1111-4111-8111-111111111111", "customer": {"name": "Example"}, "classification": "Internal",
+            "agreements": [{"name": "dsa", "profile": "dsa", "signedOn": "2026-01-01", "orders": [{"name": "sow-1", "signedOn": "2026-01-01"}]}],
+            "namespaces": [{"name": "prod"}]
+        });
+        change(&mut spec);
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn platform() -> Accepted {
+        let spec: TenancyPolicySpec = serde_json::from_value(json!({
+            "edges": [{"namespace": "edge"}],
+            "platformIngress": [{"name": "scrape", "namespace": "monitoring"}],
+            "exposureClasses": [{"kind": "Ingress", "name": "public", "waf": "managed rules"}],
+            "baselines": [{"classification": "Public", "podSecurity": "Baseline", "anyEgress": true}]
+        }))
+        .unwrap();
+        Accepted::from_spec(&spec).unwrap()
+    }
+
+    fn run(change: impl FnOnce(&mut Value)) -> Result<Tenant, Vec<Invalid>> {
+        let claims = BTreeMap::from([("acme-2-prod".to_owned(), "acme-2".to_owned())]);
+        let held = BTreeSet::from(["acme-prod".to_owned(), "acme-old".to_owned()]);
+        let policy = platform();
+        let around = Surroundings {
+            policy: &policy,
+            operator_namespace: "tenure-system",
+            claims: &claims,
+            held: &held,
+        };
+        validate("acme", &spec(change), &around)
+    }
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut Value), reason: &str) {
+        let wrong = run(change).expect_err("must be refused");
+        assert_eq!(
+            wrong.iter().map(Invalid::reason).collect::<Vec<_>>(),
+            [reason],
+            "{wrong:?}"
+        );
+    }
+
+    #[test]
+    fn a_minimal_spec_gets_the_baseline() {
+        let tenant = run(|_| {}).unwrap();
+        assert_eq!(tenant.enforcement, Enforcement::Enforce);
+        assert_eq!(tenant.namespaces[0].name, "acme-prod");
+        assert_eq!(tenant.namespaces[0].pod_security, PodSecurity::Restricted);
+        assert!(!tenant.namespaces[0].quota.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_that_left_the_list_is_parked() {
+        assert_eq!(run(|_| {}).unwrap().parked, ["acme-old"]);
+    }
+
+    #[test]
+    fn pod_security_is_never_weaker_than_the_baseline() {
+        let level = |spec: &mut Value| spec["namespaces"][0]["podSecurity"] = json!("Privileged");
+        assert_eq!(
+            run(level).unwrap().namespaces[0].pod_security,
+            PodSecurity::Restricted
+        );
+    }
+
+    #[test]
+    fn names_of_two_tenants_that_come_to_the_same_namespace_collide() {
+        refused(
+            |spec| spec["namespaces"][0]["name"] = json!("2-prod"),
+            "NamespaceCollision",
+        );
+    }
+
+    #[test]
+    fn the_same_namespace_twice_is_refused() {
+        refused(
+            |spec| {
+                spec["namespaces"] =
+                    json!([{"name": "prod"}, {"name": "other", "existingName": "acme-prod"}])
+            },
+            "NamespaceTwice",
+        );
+    }
+
+    #[test]
+    fn namespaces_of_the_platform_are_refused() {
+        for namespace in [
+            "kube-system",
+            "default",
+            "tenure-system",
+            "edge",
+            "monitoring",
+        ] {
+            refused(
+                |spec| spec["namespaces"][0]["existingName"] = json!(namespace),
+                "PlatformNamespace",
+            );
+        }
+    }
+
+    #[test]
+    fn egress_to_nearly_everywhere_needs_the_platforms_leave() {
+        for cidr in ["0.0.0.0/0", "128.0.0.0/1", "::/0", "2000::/3"] {
+            let egress = |spec: &mut Value| {
+                spec["network"] = json!({"egressTo": [{"name": "out", "cidr": cidr}]})
+            };
+            refused(egress, "EgressTooWide");
+            let public = |spec: &mut Value| {
+                egress(spec);
+                spec["classification"] = json!("Public");
+            };
+            assert!(run(public).is_ok(), "{cidr} for a Public tenant");
+        }
+    }
+
+    #[test]
+    fn what_the_platform_does_not_offer_is_refused() {
+        refused(
+            |spec| spec["exposure"] = json!({"ingressClasses": ["private"]}),
+            "UnknownExposure",
+        );
+        refused(
+            |spec| spec["encryption"] = json!({"keyService": "vault"}),
+            "UnknownProvider",
+        );
+        refused(
+            |spec| spec["logging"] = json!({"sink": "lake"}),
+            "UnknownProvider",
+        );
+        assert!(
+            run(|spec| spec["exposure"] = json!({"ingressClasses": ["public"]}))
+                .unwrap()
+                .exposure
+                .is_open()
+        );
+    }
+
+    #[test]
+    fn orders_and_amendments_must_exist() {
+        refused(
+            |spec| spec["namespaces"][0]["order"] = json!("sow-9"),
+            "UnknownOrder",
+        );
+        refused(
+            |spec| spec["controls"] = json!([{"id": "dsa-2.8-dmz", "notApplicable": {"reason": "no edge", "amendment": "a-1"}}]),
+            "UnknownAmendment",
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let wrong = run(|spec| {
+            spec["namespaces"][0]["order"] = json!("sow-9");
+            spec["logging"] = json!({"sink": "lake"});
+        });
+        assert_eq!(wrong.unwrap_err().len(), 2);
+    }
+}
