@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::oracle::Cluster;
 use super::*;
 
-fn ns(name: &str, extra: Value) -> Namespace {
+pub(super) fn ns(name: &str, extra: Value) -> Namespace {
     let mut labels = json!({"kubernetes.io/metadata.name": name});
     labels
         .as_object_mut()
@@ -15,11 +15,11 @@ fn ns(name: &str, extra: Value) -> Namespace {
     serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
 }
 
-fn pod(namespace: &str, name: &str, labels: Value) -> Pod {
+pub(super) fn pod(namespace: &str, name: &str, labels: Value) -> Pod {
     serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name, "labels": labels}, "spec": {"containers": []}})).unwrap()
 }
 
-fn policy(namespace: &str, name: &str, spec: Value) -> NetworkPolicy {
+pub(super) fn policy(namespace: &str, name: &str, spec: Value) -> NetworkPolicy {
     serde_json::from_value(
         json!({"metadata": {"namespace": namespace, "name": name}, "spec": spec}),
     )

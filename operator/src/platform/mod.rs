@@ -13,8 +13,8 @@ use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
 
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
-    condition as approval_condition, standing,
+    Asked, Context as Look, DIGEST_VERSION, Requester, Subject, condition as approval_condition,
+    standing,
 };
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
@@ -342,38 +342,40 @@ async fn settle(
     };
     let before = approval.status.clone().unwrap_or_default();
     let standing = standing(approval, &look);
-    // What was used has done its work: that its subject has moved on does not make it void.
-    if before.used_at.is_some() && matches!(standing, Standing::Void(_)) {
-        return Ok(());
-    }
-    let (status, reason, message) = approval_condition(&standing);
+    // What was acted on has done its work: that its subject has moved on does not make it void.
+    let used = before.used_at.is_some() || was_used(context, approval);
+    let (status, reason, message) = if used {
+        ("True", "Used", "the approval was acted on".to_owned())
+    } else {
+        approval_condition(&standing)
+    };
     let generation = approval.metadata.generation;
+    let make = |kind: &str, status: &str, reason: &str, message: &str| {
+        condition(
+            &before.conditions,
+            kind,
+            status,
+            reason,
+            message,
+            generation,
+            now,
+        )
+    };
     let next = ApprovalStatus {
         observed_generation: generation,
         conditions: vec![
-            condition(
-                &before.conditions,
-                "Valid",
-                status,
-                reason,
-                &message,
-                generation,
-                now,
-            ),
-            condition(
-                &before.conditions,
+            make("Valid", status, reason, &message),
+            make(
                 "Ready",
                 "True",
                 "Settled",
                 "the approval's standing is settled",
-                generation,
-                now,
             ),
         ],
         used_at: before
             .used_at
             .clone()
-            .or_else(|| was_used(context, approval).then(|| now.to_string())),
+            .or_else(|| used.then(|| now.to_string())),
     };
     if next == before {
         return Ok(());

@@ -365,31 +365,35 @@ async fn release(
             "CustomerTenant deleted without an approved end: let go, isolation is kept"
         );
     }
+    let note = "deleted without an approved end: nothing is destroyed, isolation is kept; apply it again with the same tenantID and spec";
+    if let Some(tenant) = let_go(context, seen).await? {
+        let about = tenant.object_ref(&());
+        context
+            .events
+            .warn(&about, "Released", "Reconcile", note.into())
+            .await;
+    }
+    Ok(None)
+}
+
+/// Takes our finalizer off a deleted CustomerTenant; answers the object where it carried it.
+async fn let_go<'a>(
+    context: &Context,
+    seen: &'a Seen,
+) -> Result<Option<&'a CustomerTenant>, Error> {
     let Some(Ok(tenant)) = &seen.object else {
         return Ok(None);
     };
-    if tenant
+    if !tenant
         .finalizers()
         .iter()
         .any(|finalizer| finalizer == keys::FINALIZER)
     {
-        context
-            .writer
-            .set_finalizer(tenant, false)
-            .await
-            .map_err(Error::api("letting the deleted object go"))?;
-        let note = "deleted without an approved end: nothing is destroyed, isolation is kept; apply it again with the same tenantID and spec";
-        context
-            .events
-            .warn(
-                &tenant.object_ref(&()),
-                "Released",
-                "Reconcile",
-                note.into(),
-            )
-            .await;
+        return Ok(None);
     }
-    Ok(None)
+    let let_go = context.writer.set_finalizer(tenant, false).await;
+    let_go.map_err(Error::api("letting the deleted object go"))?;
+    Ok(Some(tenant))
 }
 
 #[allow(

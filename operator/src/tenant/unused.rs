@@ -92,7 +92,15 @@ pub async fn end(
         tenant_id = ended.tenant_id,
         "tenant that never held anything has ended"
     );
-    super::release(context, seen, None).await
+    if let Some(tenant) = super::let_go(context, seen).await? {
+        let note = "the tenant never held anything: its empty namespaces are removed, its tenantID stays used";
+        let about = tenant.object_ref(&());
+        context
+            .events
+            .note(&about, "Ended", "Reconcile", note.into())
+            .await;
+    }
+    Ok(None)
 }
 
 /// Closes the door, waits for what was let in before, and looks live.
