@@ -4,7 +4,9 @@ pub mod audit;
 pub mod command;
 pub mod helm;
 pub mod identity;
+pub mod install;
 pub mod kubectl;
+pub mod operator;
 pub mod paths;
 pub(crate) mod pki;
 pub mod plane;
@@ -14,5 +16,6 @@ pub mod wait;
 
 pub use access::Access;
 pub use identity::Identity;
+pub use operator::{Operator, OperatorOptions};
 pub use plane::{Plane, PlaneOptions};
 pub use wait::{always, eventually};
