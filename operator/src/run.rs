@@ -35,6 +35,18 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
     let client = Client::try_default()
         .await
         .context("no Kubernetes configuration: set KUBECONFIG, or run in a pod")?;
+    operator_with(client, settings, stop_on_signal()?).await
+}
+
+/// Runs the operator through `client` until `stop`.
+///
+/// # Errors
+/// Where it cannot start: no address to listen on, or no memory to read.
+pub async fn operator_with(
+    client: Client,
+    settings: Settings,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -66,7 +78,6 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
         records,
         queue.clone(),
     ));
-    let stop = stop_on_signal()?;
     let health = Health::default();
     let server = tokio::spawn(serve(
         listener,
