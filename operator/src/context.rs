@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use tenure_controls::facts::{GuardFacts, ReachabilityFacts, VersionFacts};
@@ -48,6 +50,7 @@ pub struct Context {
     pub last_pass: RwLock<Option<Timestamp>>,
     fights: Mutex<Fights>,
     complete: Mutex<BTreeSet<String>>,
+    closed: Mutex<HashMap<String, Instant>>,
 }
 
 impl Context {
@@ -78,6 +81,7 @@ impl Context {
             last_pass: RwLock::default(),
             fights: Mutex::default(),
             complete: Mutex::default(),
+            closed: Mutex::default(),
         }
     }
 
@@ -108,6 +112,23 @@ impl Context {
         if !complete.contains(namespace) {
             complete.insert(namespace.to_owned());
         }
+    }
+
+    /// Since how long a tenant's namespaces have been closed to pods; from now, when first asked.
+    pub fn closed_for(&self, tenant: &str) -> Duration {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed
+            .entry(tenant.to_owned())
+            .or_insert_with(Instant::now)
+            .elapsed()
+    }
+
+    /// Forgets that a tenant's namespaces were closed.
+    pub fn opened(&self, tenant: &str) {
+        self.closed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(tenant);
     }
 
     /// Notes that a tenant has been evaluated in the running pass.

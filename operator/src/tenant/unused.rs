@@ -73,8 +73,10 @@ pub async fn end(
     let ended = if record.ended_at.is_some() {
         record
     } else {
-        if is_used(context, &record).await? {
-            return reopen(context, seen, record).await;
+        match look(context, &record).await? {
+            Found::Something => return reopen(context, seen, record).await,
+            Found::DoorJustClosed(wait) => return Ok(Some(wait)),
+            Found::Nothing => {}
         }
         let ended = TenantRecord {
             ended_at: Some(now.to_string()),
@@ -86,6 +88,7 @@ pub async fn end(
     for rendering in &ended.rendering.namespaces {
         remove(context, &rendering.name).await?;
     }
+    context.opened(&ended.tenant);
     context.holders.set(&ended.tenant, std::iter::empty());
     tracing::info!(
         tenant = ended.tenant,
@@ -103,26 +106,39 @@ pub async fn end(
     Ok(None)
 }
 
-/// Closes the door, waits for what was let in before, and looks live.
-async fn is_used(context: &Context, record: &TenantRecord) -> Result<bool, Error> {
+/// What a look for content came to.
+enum Found {
+    /// The tenant holds, or held, something.
+    Something,
+    /// Its namespaces have just been closed: requests admitted before are still landing.
+    DoorJustClosed(Duration),
+    /// Nothing, and nothing can have come in since.
+    Nothing,
+}
+
+/// Closes the door, lets what was admitted before land, and then looks live.
+async fn look(context: &Context, record: &TenantRecord) -> Result<Found, Error> {
     if holds_something(context, record) {
-        return Ok(true);
+        return Ok(Found::Something);
     }
     for rendering in &record.rendering.namespaces {
         close(context, &rendering.name).await?;
     }
-    tokio::time::sleep(IN_FLIGHT).await;
+    let closed_for = context.closed_for(&record.tenant);
+    if closed_for < IN_FLIGHT {
+        return Ok(Found::DoorJustClosed(IN_FLIGHT - closed_for));
+    }
     for rendering in &record.rendering.namespaces {
-        if context
-            .writer
-            .holds_live(&rendering.name)
-            .await
-            .map_err(Error::api("looking for what the tenant holds"))?
-        {
-            return Ok(true);
+        let held = context.writer.holds_live(&rendering.name).await;
+        if held.map_err(Error::api("looking for what the tenant holds"))? {
+            return Ok(Found::Something);
         }
     }
-    Ok(holds_something(context, record))
+    Ok(if holds_something(context, record) {
+        Found::Something
+    } else {
+        Found::Nothing
+    })
 }
 
 /// Something was found: the tenant is used, and its deletion was not approved.
@@ -136,6 +152,7 @@ async fn reopen(
         frozen: Some(FreezeReason::Vanished),
         ..record
     };
+    context.opened(&record.tenant);
     super::release(context, seen, Some(record)).await?;
     // The object is gone; the next look finds a frozen tenant and opens its namespaces again.
     Ok(Some(Duration::from_millis(100)))
