@@ -74,6 +74,8 @@ pub const POD_SECURITY_WARN: &str = "pod-security.kubernetes.io/warn";
 
 /// ConfigMap in the operator's namespace from which the guards read accepted settings.
 pub const GUARD_PARAMETERS: &str = "tenure-guard-parameters";
+/// Key of [`GUARD_PARAMETERS`]: every tenant's namespaces.
+pub const TENANT_NAMESPACES: &str = "tenant-namespaces";
 /// Lease renewed only after a full evaluation pass.
 pub const FRESHNESS_LEASE: &str = "tenure-freshness";
 /// Break-glass group where TenancyPolicy names none. Nobody is in it by default.

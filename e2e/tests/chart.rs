@@ -544,11 +544,7 @@ async fn only_deployers_read_secrets() {
         });
         assert_eq!(
             writes,
-            [
-                "ClusterRole tenure-tenant-deployer",
-                "ClusterRole tenure-operator"
-            ]
-            .contains(&role.as_str()),
+            role == "ClusterRole tenure-tenant-deployer",
             "{role}"
         );
     }

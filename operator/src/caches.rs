@@ -83,23 +83,45 @@ pub struct Caches {
 /// Which tenant a namespace belongs to, as last rendered: an object whose marks were stripped is
 /// still found through its namespace.
 #[derive(Clone, Default)]
-pub struct Holders(Arc<RwLock<BTreeMap<String, String>>>);
+pub struct Holders(Arc<RwLock<Held>>);
+
+#[derive(Default)]
+struct Held {
+    by_namespace: BTreeMap<String, String>,
+    by_tenant: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl Holders {
     /// The tenant that holds a namespace.
     pub fn of(&self, namespace: &str) -> Option<String> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(namespace)
-            .cloned()
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.by_namespace.get(namespace).cloned()
     }
 
-    /// Notes that a tenant holds exactly these namespaces.
-    pub fn set<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) {
-        let mut holders = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        holders.retain(|_, holder| holder != tenant);
-        holders.extend(namespaces.map(|namespace| (namespace.to_owned(), tenant.to_owned())));
+    /// Notes that a tenant holds exactly these namespaces; answers whether that is news.
+    pub fn set<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) -> bool {
+        let next: BTreeSet<String> = namespaces.map(str::to_owned).collect();
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if held
+            .by_tenant
+            .get(tenant)
+            .map_or(next.is_empty(), |before| *before == next)
+        {
+            return false;
+        }
+        held.by_namespace.retain(|_, holder| holder != tenant);
+        for namespace in &next {
+            held.by_namespace
+                .insert(namespace.clone(), tenant.to_owned());
+        }
+        held.by_tenant.insert(tenant.to_owned(), next);
+        true
+    }
+
+    /// Every namespace that is held, sorted.
+    pub fn namespaces(&self) -> Vec<String> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        held.by_namespace.keys().cloned().collect()
     }
 }
 
@@ -272,7 +294,10 @@ impl Caches {
             Kind::ResourceQuota => ours(&self.quotas.in_namespace(namespace), tenant, tenant_id),
             Kind::LimitRange => ours(&self.limits.in_namespace(namespace), tenant, tenant_id),
             Kind::RoleBinding => ours(&self.bindings.in_namespace(namespace), tenant, tenant_id),
-            Kind::Namespace | Kind::ClusterNetworkPolicy => Vec::new(),
+            Kind::ClusterNetworkPolicy => {
+                ours(&self.cluster_network_policies.all(), tenant, tenant_id)
+            }
+            Kind::Namespace => Vec::new(),
         }
     }
 
@@ -295,7 +320,8 @@ impl Caches {
             Kind::ResourceQuota => self.quotas.forget(namespace, name),
             Kind::LimitRange => self.limits.forget(namespace, name),
             Kind::RoleBinding => self.bindings.forget(namespace, name),
-            Kind::Namespace | Kind::ClusterNetworkPolicy => {}
+            Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),
+            Kind::Namespace => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use tenure_controls::facts::{GuardFacts, ReachabilityFacts, VersionFacts};
 
-use crate::caches::{Caches, Holders};
+use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::{Queue, Writer};
 use crate::observe::Metrics;
@@ -129,6 +129,13 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(tenant);
+    }
+
+    /// Notes which namespaces a tenant holds; the guards are told where that is news.
+    pub fn hold<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) {
+        if self.holders.set(tenant, namespaces) {
+            self.queue.wake(PLATFORM);
+        }
     }
 
     /// Notes that a tenant has been evaluated in the running pass.

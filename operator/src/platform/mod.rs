@@ -128,7 +128,10 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
             return Ok(());
         }
     };
-    let parameters = guard_parameters(&parsed);
+    let mut parameters = guard_parameters(&parsed);
+    // A volume has no namespace to read facts from: its guard is told which namespaces are tenants'.
+    let tenants = context.holders.namespaces().join(",");
+    parameters.insert(keys::TENANT_NAMESPACES.into(), tenants);
     let live = context
         .caches
         .own_maps

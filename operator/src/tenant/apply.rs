@@ -71,9 +71,7 @@ pub async fn apply(
         let status = application.namespace(rendering, before).await;
         application.result.namespaces.push(status);
     }
-    for policy in cluster_policies {
-        application.cluster_policy(policy).await;
-    }
+    application.cluster_policies(cluster_policies).await;
     application.result
 }
 
@@ -204,15 +202,25 @@ impl Application<'_> {
         self.converge(Kind::Namespace, &desired, live, false).await
     }
 
-    async fn cluster_policy(&mut self, desired: &Value) {
-        let name = desired["metadata"]["name"].as_str().unwrap_or_default();
-        let live = self
+    /// Above NetworkPolicy, where that is known to be enforced; what is no longer wanted goes.
+    async fn cluster_policies(&mut self, desired: &[Value]) {
+        let kind = Kind::ClusterNetworkPolicy;
+        for policy in desired {
+            let name = policy["metadata"]["name"].as_str().unwrap_or_default();
+            let live = self.context.caches.live(kind, "", name);
+            let stood = live.is_some();
+            self.converge(kind, policy, live, stood).await;
+        }
+        let ours = self
             .context
             .caches
-            .live(Kind::ClusterNetworkPolicy, "", name);
-        let stood = live.is_some();
-        self.converge(Kind::ClusterNetworkPolicy, desired, live, stood)
-            .await;
+            .ours(kind, "", &self.record.tenant, &self.record.tenant_id);
+        for live in ours {
+            let wanted = |policy: &Value| policy["metadata"]["name"] == live["metadata"]["name"];
+            if !desired.iter().any(wanted) {
+                self.remove(kind, "", &live, false).await;
+            }
+        }
     }
 
     /// Answers whether the object stands as it should.

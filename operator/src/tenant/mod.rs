@@ -121,7 +121,7 @@ async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
     match decided {
         Plan::Nothing => {
             context.metrics.forget(name);
-            context.holders.set(name, std::iter::empty());
+            context.hold(name, std::iter::empty());
             Ok(None)
         }
         Plan::Enforce {
@@ -239,9 +239,7 @@ async fn enforce(
         }
         Err(error) => return Err(error.into()),
     };
-    context
-        .holders
-        .set(&record.tenant, record.namespaces.iter().map(String::as_str));
+    context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
     if with.add_finalizer
         && let Some(tenant) = &object
     {
@@ -311,9 +309,7 @@ async fn keep(
             });
             record.used = record.used || unused::holds_something(context, &record);
             let record = context.records.remember(record).await?;
-            context
-                .holders
-                .set(&record.tenant, record.namespaces.iter().map(String::as_str));
+            context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
             if let Some(reason) = newly_frozen {
                 tracing::error!(
                     tenant = record.tenant,

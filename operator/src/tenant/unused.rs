@@ -89,7 +89,7 @@ pub async fn end(
         remove(context, &rendering.name).await?;
     }
     context.opened(&ended.tenant);
-    context.holders.set(&ended.tenant, std::iter::empty());
+    context.hold(&ended.tenant, std::iter::empty());
     tracing::info!(
         tenant = ended.tenant,
         tenant_id = ended.tenant_id,
