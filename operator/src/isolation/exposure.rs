@@ -11,8 +11,10 @@ use super::world::{Class, World};
 /// What a tenant declared: everything else between it and the world should be closed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expected {
-    /// The tenant's own namespaces, parked ones not included.
+    /// The tenant's own namespaces; parked ones are not among them.
     pub own: BTreeSet<String>,
+    /// Those of its own in which no pod can start yet: not judged.
+    pub closed: BTreeSet<String>,
     /// Namespaces that left its list: nothing in, nothing out.
     pub parked: BTreeSet<String>,
     /// Namespaces that may reach it.
@@ -67,7 +69,8 @@ pub fn exposures(
     tenant_of: &impl Fn(&str) -> Option<String>,
 ) -> Vec<Exposure> {
     let mut found = BTreeSet::new();
-    for namespace in expected.own.iter().chain(&expected.parked) {
+    let open = expected.own.difference(&expected.closed);
+    for namespace in open.chain(&expected.parked) {
         let parked = expected.parked.contains(namespace);
         for subject in world
             .classes_in(namespace)

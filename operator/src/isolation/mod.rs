@@ -22,8 +22,6 @@ mod world;
 mod oracle;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod timing;
 
 pub use cut::{Flow, would_cut};
 pub use exposure::{Expected, Exposure, Side, exposures};

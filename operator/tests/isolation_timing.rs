@@ -1,16 +1,34 @@
 //! How long an evaluation takes on a large cluster: printed, not asserted, as machines differ.
-//! `cargo test --release -p tenure-operator isolation::timing -- --ignored --nocapture`
+//! `cargo test --release -p tenure-operator --test isolation_timing -- --ignored --nocapture`
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot build its own input says so by panicking"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
-
-use super::tests::{ns, pod, policy};
-use super::*;
+use tenure_operator::isolation::{Expected, PolicyFacts, World, exposures, would_cut};
 
 const TENANTS: usize = 1000;
 const PODS: usize = 20;
+
+fn ns(name: &str, labels: Value) -> Namespace {
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
+}
+
+fn pod(namespace: &str, name: &str, labels: Value) -> Pod {
+    let metadata = json!({"namespace": namespace, "name": name, "labels": labels});
+    serde_json::from_value(json!({"metadata": metadata, "spec": {"containers": []}})).unwrap()
+}
+
+fn policy(namespace: &str, name: &str, spec: Value) -> NetworkPolicy {
+    let metadata = json!({"namespace": namespace, "name": name});
+    serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+}
 
 /// What a settled tenant has: both ways closed, six policies, every pod of another make.
 fn settled() -> World {
