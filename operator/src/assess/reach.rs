@@ -213,9 +213,13 @@ fn expected(context: &Context, record: &TenantRecord) -> Expected {
     let mut expected = Expected::default();
     for rendering in &record.rendering.namespaces {
         match rendering.hold {
-            // No pod can start before the policies stand: until then nothing is open.
-            Hold::Enforced if !is_ready(context, &rendering.name) => continue,
-            Hold::Enforced => expected.own.insert(rendering.name.clone()),
+            Hold::Enforced => {
+                // No pod can start before the policies stand: until then nothing is open.
+                if !is_ready(context, &rendering.name) {
+                    expected.closed.insert(rendering.name.clone());
+                }
+                expected.own.insert(rendering.name.clone())
+            }
             Hold::Parked => expected.parked.insert(rendering.name.clone()),
             // Nothing bites there, and the report says what would.
             Hold::Observed => continue,

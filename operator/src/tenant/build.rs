@@ -876,6 +876,7 @@ mod tests {
         }
         let expected = Expected {
             own: ["acme-prod".to_owned(), "acme-test".to_owned()].into(),
+            closed: BTreeSet::new(),
             parked: ["acme-old".to_owned()].into(),
             ingress_namespaces: ["tools".to_owned()].into(),
             egress_namespaces: ["kube-system".to_owned()].into(),
