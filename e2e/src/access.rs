@@ -400,10 +400,7 @@ fn impersonate(auth: &mut AuthInfo, identity: &Identity) {
     auth.impersonate_user_extra = Some(identity.extra.clone().into_iter().collect());
 }
 
-type Headers = Vec<(
-    axum::http::HeaderName,
-    axum::http::HeaderValue,
-)>;
+type Headers = Vec<(http::HeaderName, http::HeaderValue)>;
 
 fn front_proxy_headers(identity: &Identity) -> Result<Headers> {
     let mut headers = vec![header("x-remote-user", &identity.user)?];
@@ -412,7 +409,10 @@ fn front_proxy_headers(identity: &Identity) -> Result<Headers> {
     }
     for (key, values) in &identity.extra {
         // The server lower-cases the key and decodes it; a header name has no room for `/`.
-        let name = format!("x-remote-extra-{}", key.replace('%', "%25").replace('/', "%2f"));
+        let name = format!(
+            "x-remote-extra-{}",
+            key.replace('%', "%25").replace('/', "%2f")
+        );
         for value in values {
             headers.push(header(&name, value)?);
         }
@@ -420,10 +420,7 @@ fn front_proxy_headers(identity: &Identity) -> Result<Headers> {
     Ok(headers)
 }
 
-fn header(
-    name: &str,
-    value: &str,
-) -> Result<(axum::http::HeaderName, axum::http::HeaderValue)> {
+fn header(name: &str, value: &str) -> Result<(http::HeaderName, http::HeaderValue)> {
     let name = name
         .parse()
         .with_context(|| format!("{name:?} is no header name"))?;

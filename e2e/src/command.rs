@@ -67,7 +67,11 @@ impl fmt::Display for Output {
 /// # Errors
 ///
 /// When it cannot be started or takes longer than three minutes. A failing exit code is no error: see [`Output`].
-pub(crate) async fn run(mut command: Command, shown: String, input: Option<&str>) -> Result<Output> {
+pub(crate) async fn run(
+    mut command: Command,
+    shown: String,
+    input: Option<&str>,
+) -> Result<Output> {
     command
         .stdin(if input.is_some() {
             Stdio::piped()

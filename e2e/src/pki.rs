@@ -48,7 +48,8 @@ impl Pki {
         pki.write("front-proxy.crt", &pki.front_proxy.certificate)?;
         pki.write("front-proxy.key", &pki.front_proxy.key)?;
         pki.write_pair("apiserver", &issue(&pki.ca, server()?)?)?;
-        let kubelet_client = Identity::user("kube-apiserver-kubelet-client").group("system:masters");
+        let kubelet_client =
+            Identity::user("kube-apiserver-kubelet-client").group("system:masters");
         pki.write_pair("kubelet-client", &pki.client(&kubelet_client)?)?;
         let accounts = KeyPair::generate().context("cannot make a key")?;
         pki.write("sa.key", &accounts.serialize_pem())?;
@@ -137,8 +138,7 @@ fn client(identity: &Identity) -> Result<CertificateParams> {
 }
 
 fn params(name: &str, names: Vec<String>) -> Result<CertificateParams> {
-    let mut params =
-        CertificateParams::new(names).context("cannot make certificate parameters")?;
+    let mut params = CertificateParams::new(names).context("cannot make certificate parameters")?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.use_authority_key_identifier_extension = true;

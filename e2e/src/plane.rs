@@ -169,10 +169,7 @@ impl Plane {
     ///
     /// When it does not become ready.
     pub async fn start_api_server(&self) -> Result<()> {
-        let process = self.run(
-            Tool::KubeApiserver,
-            self.api_server_flags(),
-        )?;
+        let process = self.run(Tool::KubeApiserver, self.api_server_flags())?;
         let client = self.access.admin()?;
         until_ready(&process, READY, async || readyz(&client).await).await?;
         put(&self.api_server, process);
@@ -245,9 +242,11 @@ impl Plane {
             .await
             .with_context(|| format!("cannot make the namespace {name}"))?;
         let accounts: Api<ServiceAccount> = Api::namespaced(client, name);
-        eventually(Duration::from_secs(20), "the default ServiceAccount", async || {
-            Ok(accounts.get("default").await.map(drop)?)
-        })
+        eventually(
+            Duration::from_secs(20),
+            "the default ServiceAccount",
+            async || Ok(accounts.get("default").await.map(drop)?),
+        )
         .await
     }
 
@@ -319,7 +318,10 @@ impl Plane {
             flag("kubelet-client-certificate", &pki("kubelet-client.crt")),
             flag("kubelet-client-key", &pki("kubelet-client.key")),
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
-            flag("audit-policy-file", &self.work.path().join("audit-policy.yaml")),
+            flag(
+                "audit-policy-file",
+                &self.work.path().join("audit-policy.yaml"),
+            ),
             flag("audit-log-path", &self.work.path().join("audit.log")),
             // Never rotated: tests read it from marks.
             "--audit-log-maxsize=100000".to_owned(),
@@ -481,8 +483,9 @@ fn signal(slot: &Mutex<Option<Process>>, signal: Signal) {
 }
 
 async fn readyz(client: &Client) -> Result<()> {
-    let request = axum::http::Request::get("/readyz").body(Vec::new())?;
-    let answer = tokio::time::timeout(Duration::from_secs(2), client.request_text(request)).await??;
+    let request = http::Request::get("/readyz").body(Vec::new())?;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(2), client.request_text(request)).await??;
     if answer != "ok" {
         bail!("/readyz answers {answer:?}");
     }
@@ -493,7 +496,8 @@ async fn readyz(client: &Client) -> Result<()> {
 pub(crate) async fn http_get(port: u16, path: &str) -> Result<String> {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -132,7 +132,11 @@ impl Process {
             .unwrap_or_else(PoisonError::into_inner);
         match *status {
             Some(status) => Ok(status),
-            None => bail!("{} (pid {}) still runs after {limit:?}", self.name, self.pid),
+            None => bail!(
+                "{} (pid {}) still runs after {limit:?}",
+                self.name,
+                self.pid
+            ),
         }
     }
 
@@ -200,7 +204,9 @@ fn spawn(recipe: &Recipe) -> Result<Child> {
         command
     } else {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(&recipe.program);
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&recipe.program);
         command
     };
     command
@@ -225,10 +231,7 @@ fn keep(mut child: Child, inbox: &Receiver<Signal>, ended: &Ended) {
         match child.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) => {
-                *ended
-                    .status
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner) = Some(status);
+                *ended.status.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
                 ended.changed.notify_all();
                 return;
             }

@@ -178,8 +178,7 @@ fn build(tool: Tool, path: &Path) -> Result<()> {
     let folder = path.parent().context("a binary lies in a folder")?;
     let building = folder.with_extension("building");
     let _ = fs::remove_dir_all(&building);
-    fs::create_dir_all(&building)
-        .with_context(|| format!("cannot make {}", building.display()))?;
+    fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
     let start = Instant::now();
     let progress = Progress::new(tool.name(), packages(tool));
     let mut child = go(tool)
@@ -260,7 +259,10 @@ impl Progress {
         let mut last: Vec<String> = Vec::new();
         let mut compiled = 0_u64;
         let mut said = Instant::now();
-        for line in BufReader::new(output.take(u64::MAX)).lines().map_while(Result::ok) {
+        for line in BufReader::new(output.take(u64::MAX))
+            .lines()
+            .map_while(Result::ok)
+        {
             compiled += 1;
             match &self.bar {
                 Some(bar) => {

@@ -53,12 +53,19 @@ pub async fn eventually<T>(
 /// # Errors
 ///
 /// The first failure of `look`, with the moment it came.
-pub async fn always(time: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+pub async fn always(
+    time: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<()>,
+) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < time {
-        look()
-            .await
-            .map_err(|error| anyhow!("after {:?} no longer true: {what}: {error:#}", start.elapsed()))?;
+        look().await.map_err(|error| {
+            anyhow!(
+                "after {:?} no longer true: {what}: {error:#}",
+                start.elapsed()
+            )
+        })?;
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

@@ -485,7 +485,7 @@ fn with(object: &Value, spoilt: &Spoilt) -> Value {
     match (parent, &spoilt.value) {
         (Value::Object(map), None) => drop(map.remove(key).unwrap()),
         (Value::Object(map), Some(value)) => {
-            drop(map.insert(key.replace("~1", "/"), value.clone()))
+            drop(map.insert(key.replace("~1", "/"), value.clone()));
         }
         (Value::Array(list), Some(value)) => list[0] = value.clone(),
         (parent, _) => panic!("{}: {parent}", spoilt.pointer),

@@ -542,7 +542,7 @@ mod tests {
         refused(
             |spec| {
                 spec["namespaces"] =
-                    json!([{"name": "prod"}, {"name": "other", "existingName": "acme-prod"}])
+                    json!([{"name": "prod"}, {"name": "other", "existingName": "acme-prod"}]);
             },
             "NamespaceTwice",
         );
@@ -568,7 +568,7 @@ mod tests {
     fn egress_to_nearly_everywhere_needs_the_platforms_leave() {
         for cidr in ["0.0.0.0/0", "128.0.0.0/1", "::/0", "2000::/3"] {
             let egress = |spec: &mut Value| {
-                spec["network"] = json!({"egressTo": [{"name": "out", "cidr": cidr}]})
+                spec["network"] = json!({"egressTo": [{"name": "out", "cidr": cidr}]});
             };
             refused(egress, "EgressTooWide");
             let public = |spec: &mut Value| {
