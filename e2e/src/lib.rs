@@ -2,6 +2,7 @@
 pub mod access;
 pub mod audit;
 pub mod command;
+pub mod demo;
 pub mod helm;
 pub mod identity;
 pub mod install;

@@ -1,0 +1,59 @@
+//! How the demo speaks: aligned lines on standard output.
+
+use std::time::Duration;
+
+use super::Chapter;
+
+/// The column at which details begin.
+const COLUMN: usize = 58;
+
+/// The headline of a chapter.
+pub(super) fn chapter(name: &str) {
+    println!("\n── {name}");
+}
+
+/// One plain line.
+pub(super) fn line(text: &str) {
+    println!("   {text}");
+}
+
+/// Something that went as it must, how long it took, and what there is to say about it.
+pub(super) fn done(what: &str, took: Duration, more: &str) {
+    println!("   ✓ {what:<COLUMN$} {:>8}  {more}", duration(took));
+}
+
+/// Something that went wrong.
+pub(super) fn failed(what: &str, why: &str) {
+    println!("   ✗ {what:<COLUMN$} {why}");
+}
+
+/// The end of a chapter.
+pub(super) fn end(chapter: &Chapter, error: Option<&anyhow::Error>) {
+    match error {
+        None => println!("   {:.1} s", chapter.seconds),
+        Some(error) => println!("   ✗ after {:.1} s: {error:#}", chapter.seconds),
+    }
+}
+
+/// All chapters at a glance.
+pub(super) fn summary(chapters: &[Chapter]) {
+    println!();
+    for chapter in chapters {
+        let tick = if chapter.ok { '✓' } else { '✗' };
+        println!("{tick} {:<16} {:>6.1} s", chapter.chapter, chapter.seconds);
+    }
+}
+
+/// Milliseconds below two seconds, else seconds.
+pub(super) fn duration(took: Duration) -> String {
+    if took < Duration::from_secs(2) {
+        format!("{} ms", took.as_millis().max(1))
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
+}
+
+/// The text up to the end of its first sentence.
+pub(super) fn first_sentence(text: &str) -> &str {
+    text.split_once(". ").map_or(text, |(first, _)| first)
+}
