@@ -1,0 +1,96 @@
+//! The few programs that tests call and a fresh machine may not have.
+
+use std::env;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// A program, Debian's package for it, and the end-to-end test that calls it.
+#[derive(Debug)]
+pub struct Need {
+    /// The program.
+    pub program: &'static str,
+    /// Debian's package.
+    pub package: &'static str,
+    /// The end-to-end test (file name in `e2e/tests`, without `.rs`) that cannot run without it.
+    pub test: &'static str,
+}
+
+/// What tests need beyond Rust and Go.
+pub const NEEDS: [Need; 1] = [Need {
+    program: "uuidgen",
+    package: "uuid-runtime",
+    test: "getting_started",
+}];
+
+/// The needs that are not met.
+pub fn missing() -> Vec<&'static Need> {
+    NEEDS.iter().filter(|need| !found(need.program)).collect()
+}
+
+/// Whether packages can be installed here: as root on a Debian.
+pub fn can_install() -> bool {
+    let root = Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    root && Path::new("/etc/debian_version").exists() && found("apt-get")
+}
+
+/// Installs the packages of `needs`.
+///
+/// # Errors
+///
+/// When apt-get fails (with what it said), or a program is still missing afterwards.
+pub fn install(needs: &[&Need]) -> Result<()> {
+    let packages: Vec<_> = needs.iter().map(|need| need.package).collect();
+    println!("installing {}", packages.join(" "));
+    apt_get(&["update"])?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    apt_get(&arguments)?;
+    for need in needs {
+        ensure!(
+            found(need.program),
+            "{} is still missing after {} was installed",
+            need.program,
+            need.package
+        );
+    }
+    Ok(())
+}
+
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .arg("-qq")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start apt-get")?;
+    ensure!(
+        output.status.success(),
+        "`apt-get {}` ended with {}:\n{}",
+        arguments.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+fn found(program: &str) -> bool {
+    env::var_os("PATH")
+        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_up_on_the_path() {
+        assert!(found("cargo"));
+        assert!(!found("no-such-program-anywhere"));
+    }
+}
