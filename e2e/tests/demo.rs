@@ -7,9 +7,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use tenure_e2e::demo::{self, CHAPTERS, Chapter, Options};
-use tenure_e2e::{Identity, Plane};
+use tenure_e2e::process::Signal;
+use tenure_e2e::{Identity, Plane, eventually};
+use tokio::sync::Mutex;
+
+/// One demo at a time: what one leaves behind would look like the other's.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The result file, checked: every chapter, in order, and as `ok` says.
 fn results(file: &Path) -> Vec<Chapter> {
@@ -49,6 +55,7 @@ fn leftovers() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_chapter_goes_well_and_nothing_is_left() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("demo.json");
     demo::run(Options {
@@ -66,6 +73,7 @@ async fn every_chapter_goes_well_and_nothing_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chapter_that_fails_is_reported_with_all_that_were_not_tried() {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("demo.json");
     let error = demo::run(Options {
@@ -92,6 +100,7 @@ async fn inventory(plane: &Plane) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_cluster_is_left_as_it_was_found() {
+    let _turn = TURN.lock().await;
     let plane = Plane::shared().await.unwrap();
     let before = inventory(plane).await;
     let folder = tempfile::tempdir().unwrap();
@@ -107,4 +116,39 @@ async fn an_existing_cluster_is_left_as_it_was_found() {
         assert!(chapter.ok, "{chapter:?}");
     }
     assert_eq!(inventory(plane).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_demo_runs_on_until_it_is_ended() {
+    let _turn = TURN.lock().await;
+    demo::run(Options {
+        keep: true,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let left = leftovers();
+    assert!(
+        left.len() >= 5,
+        "four processes and a folder are kept: {left:?}"
+    );
+    let folder = left.iter().find(|path| path.contains("/planes/")).unwrap();
+    let pids = fs::read_to_string(Path::new(folder).join("kept")).unwrap();
+    assert_eq!(pids.lines().count(), 4, "{pids}");
+    for pid in pids.lines() {
+        let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    }
+    fs::remove_dir_all(folder).unwrap();
+    eventually(
+        Duration::from_secs(10),
+        "nothing of it is left",
+        async || {
+            let left = leftovers();
+            anyhow::ensure!(left.is_empty(), "{left:?}");
+            Ok(())
+        },
+    )
+    .await
+    .unwrap();
 }

@@ -53,7 +53,24 @@ pub(super) fn duration(took: Duration) -> String {
     }
 }
 
-/// The text up to the end of its first sentence.
-pub(super) fn first_sentence(text: &str) -> &str {
-    text.split_once(". ").map_or(text, |(first, _)| first)
+/// The text up to the end of its first sentence, or as much of it as a line can take.
+pub(super) fn first_sentence(text: &str) -> String {
+    const LONGEST: usize = 150;
+    let first = text.split_once(". ").map_or(text, |(first, _)| first);
+    match first.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", &first[..end]),
+        None => first.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_sentence;
+
+    #[test]
+    fn a_message_is_cut_at_its_first_sentence_or_where_the_line_ends() {
+        assert_eq!(first_sentence("No. Do that."), "No");
+        let long = "é".repeat(200);
+        assert_eq!(first_sentence(&long), format!("{} …", "é".repeat(150)));
+    }
 }
