@@ -48,6 +48,11 @@ impl Steps {
             .is_none_or(|filter| name.contains(filter))
     }
 
+    /// Whether the filter names exactly this step.
+    pub fn wants_only(&self, name: &str) -> bool {
+        self.filter.as_deref() == Some(name)
+    }
+
     /// Runs a step, unless the filter leaves it out. Returns whether it did not fail.
     pub fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
         if !self.wants(name) {

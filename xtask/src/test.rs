@@ -137,13 +137,23 @@ fn wants_stack(filter: Option<&str>) -> bool {
 
 /// Builds every binary and test of the workspace at once, so that no later step builds with other features.
 fn build(steps: &mut Steps, binaries: &mut Vec<Binary>) -> bool {
-    // Whatever the filter: without a build no test step is known.
+    // Whatever the filter, unless it is plainly for another step: without a build no test step is known.
     let mut build = || -> Result<()> {
         *binaries = build_all()?;
         Ok(())
     };
     if steps.wants("build") {
         return steps.run("build", build);
+    }
+    let others = [
+        "format",
+        "generated files",
+        "dependency tree",
+        "clippy",
+        "chart: helm lint and template",
+    ];
+    if others.iter().any(|name| steps.wants_only(name)) {
+        return false;
     }
     match build() {
         Ok(()) => true,
