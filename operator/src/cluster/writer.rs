@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
@@ -146,6 +147,15 @@ impl Writer {
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
         Ok(!pods.list_metadata(&one).await?.items.is_empty()
             || !claims.list_metadata(&one).await?.items.is_empty())
+    }
+
+    /// Whether the definition of CustomerTenant is going or gone: then its objects are deleted because
+    /// of it, and nobody meant any of them. Asked, not cached.
+    pub async fn definition_is_going(&self) -> Result<bool, kube::Error> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let name = format!("customertenants.{}", keys::GROUP);
+        let found = definitions.get_metadata_opt(&name).await?;
+        Ok(found.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
     }
 
     /// What Pod Security would say about the pods of a namespace at a level: a server dry run of

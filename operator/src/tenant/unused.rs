@@ -73,6 +73,15 @@ pub async fn end(
     let ended = if record.ended_at.is_some() {
         record
     } else {
+        let going = context.writer.definition_is_going().await;
+        if going.map_err(Error::api("reading the definition of CustomerTenant"))? {
+            // Nobody meant this tenant: its kind goes, and may come back with it in Git.
+            let record = TenantRecord {
+                frozen: Some(FreezeReason::Vanished),
+                ..record
+            };
+            return super::release(context, seen, Some(record)).await;
+        }
         match look(context, &record).await? {
             Found::Something => return reopen(context, seen, record).await,
             Found::DoorJustClosed(wait) => return Ok(Some(wait)),
