@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::request::{create, delete, items, look, patch, send};
 use super::tenants::{examples, path as tenant_path};
@@ -273,7 +273,7 @@ async fn remove(client: &Client, path: &str) -> Result<()> {
 async fn remove_events(client: &Client) -> Result<()> {
     const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
     for event in items(client, EVENTS).await? {
-        if event["reportingController"] == Value::from("tenure-operator") {
+        if event["reportingController"] == "tenure-operator" {
             let name = event["metadata"]["name"].as_str().unwrap_or_default();
             let _ = send(client, &delete(format!("{EVENTS}/{name}"))).await;
         }
