@@ -14,6 +14,7 @@ use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBindin
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, Pod, ResourceQuota, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -210,6 +211,13 @@ async fn the_stories_of_a_platform_team() -> Result<()> {
         .await
         .context("definitions lost")?;
     an_outage(&mut stage).await.context("an outage")?;
+    a_stuck_namespace(&mut stage)
+        .await
+        .context("a stuck namespace")?;
+    loosening(&mut stage).await.context("loosening")?;
+    unreadable(&mut stage)
+        .await
+        .context("an unreadable object")?;
     stolen(&mut stage).await.context("a stolen token")?;
     Ok(())
 }
@@ -693,7 +701,7 @@ async fn vanished(stage: &mut Stage) -> Result<()> {
 /// The definition of CustomerTenant is deleted, with every object of it, and comes back: the
 /// tenants are as they were all the while.
 async fn definitions_lost(stage: &mut Stage) -> Result<()> {
-    let definitions: Api<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> = Api::all(stage.break_glass());
+    let definitions: Api<CustomResourceDefinition> = Api::all(stage.break_glass());
     let ghost = stage.tenants().get("ghost").await?.spec;
     definitions
         .delete("customertenants.tenure.dev", &DeleteParams::default())
@@ -768,6 +776,175 @@ async fn an_outage(stage: &mut Stage) -> Result<()> {
     Api::<Pod>::namespaced(stage.admin(), "ghost-prod")
         .get("web")
         .await?;
+    stage.ready("ghost").await
+}
+
+/// A namespace that does not finish going says what blocks it.
+async fn a_stuck_namespace(stage: &mut Stage) -> Result<()> {
+    let spec = stage.spec(|_| {});
+    stage.declare("stuck", &spec).await?;
+    stage.ready("stuck").await?;
+    let blocker: ConfigMap = serde_json::from_value(
+        json!({"metadata": {"name": "blocker", "finalizers": ["example.com/never"]}}),
+    )?;
+    let maps: Api<ConfigMap> = Api::namespaced(stage.admin(), "stuck-prod");
+    maps.create(&PostParams::default(), &blocker).await?;
+    let namespaces: Api<Namespace> = Api::all(stage.break_glass());
+    namespaces
+        .delete("stuck-prod", &DeleteParams::default())
+        .await?;
+    eventually(SOON, "the blocker is named in status", async || {
+        let status = stage
+            .tenants()
+            .get_status("stuck")
+            .await?
+            .status
+            .context("no status")?;
+        let message = status
+            .namespaces
+            .iter()
+            .find_map(|namespace| namespace.message.clone());
+        let message = message.context("nothing is said of the namespace")?;
+        ensure!(message.contains("example.com/never"), "{message}");
+        Ok(())
+    })
+    .await?;
+    stage
+        .until("stuck", "Ready", "False", Some("NamespaceTerminating"))
+        .await?;
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    maps.patch("blocker", &PatchParams::default(), &free)
+        .await?;
+    // It was never meant to go: once it can, it comes back closed, and is the tenant's again.
+    stage.ready("stuck").await
+}
+
+/// A tightening of the platform's policy counts at once; a loosening waits for somebody else.
+async fn loosening(stage: &mut Stage) -> Result<()> {
+    let policies: Api<TenancyPolicy> = Api::all(stage.admin());
+    let tighter = json!({"spec": {"privilegedRoles": ["edit"]}});
+    policies
+        .patch("default", &PatchParams::default(), &Patch::Merge(tighter))
+        .await?;
+    let parameters: Api<ConfigMap> = Api::namespaced(stage.admin(), NAMESPACE);
+    let told = async |key: &str| -> Result<Option<String>> {
+        let data = parameters
+            .get("tenure-guard-parameters")
+            .await?
+            .data
+            .unwrap_or_default();
+        Ok(data.get(key).cloned())
+    };
+    eventually(SOON, "the guards are told of the tightening", async || {
+        ensure!(told("privileged-roles").await?.as_deref() == Some("edit"));
+        Ok(())
+    })
+    .await?;
+    let looser = json!({"spec": {"restore": {"username": "restorer"}}});
+    policies
+        .patch("default", &PatchParams::default(), &Patch::Merge(looser))
+        .await?;
+    let asked = eventually(SOON, "the loosening waits", async || {
+        let status = policies
+            .get_status("default")
+            .await?
+            .status
+            .context("no status")?;
+        let accepted = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Accepted");
+        let accepted = accepted.context("nothing is said of its acceptance")?;
+        ensure!(accepted.reason == "LooseningPending", "{accepted:?}");
+        ensure!(accepted.message.contains("restore"), "{}", accepted.message);
+        status
+            .pending_approvals
+            .into_iter()
+            .next()
+            .context("nothing is asked")
+    })
+    .await?;
+    ensure!(
+        told("restore-identity").await?.is_none(),
+        "the old setting stays in force"
+    );
+    let approval: Approval = serde_json::from_value(json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "loosen"}, "spec": {
+            "action": "Loosen", "decision": "Approve", "reason": "a restore is planned",
+            "subject": {"kind": "TenancyPolicy", "name": "default", "digest": asked.digest, "digestVersion": asked.digest_version}
+        }
+    }))?;
+    let reviewer: Api<Approval> = Api::all(stage.plane.client_as("reviewer", &[])?);
+    reviewer.create(&PostParams::default(), &approval).await?;
+    eventually(SOON, "the approved loosening is in force", async || {
+        ensure!(told("restore-identity").await?.as_deref() == Some("restorer"));
+        Ok(())
+    })
+    .await
+}
+
+/// An object this release cannot read is shown and skipped; its tenant is kept, the others go on.
+async fn unreadable(stage: &mut Stage) -> Result<()> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(stage.break_glass());
+    let name = "customertenants.tenure.dev";
+    let whole = definitions.get(name).await?;
+    let mut open = whole.clone();
+    let anything = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    open.spec.versions[0].schema = Some(serde_json::from_value(anything)?);
+    open.metadata.managed_fields = None;
+    definitions
+        .replace(name, &PostParams::default(), &open)
+        .await?;
+    let nonsense = Patch::Merge(json!({"spec": {"classification": 7}}));
+    eventually(SOON, "nonsense is stored", async || {
+        let raw: Api<kube::api::DynamicObject> = Api::all_with(
+            stage.admin(),
+            &kube::api::ApiResource::erase::<CustomerTenant>(&()),
+        );
+        let stored = raw
+            .patch("ghost", &PatchParams::default(), &nonsense)
+            .await?;
+        ensure!(stored.data["spec"]["classification"] == json!(7));
+        Ok(())
+    })
+    .await?;
+    eventually(SOON, "the object is shown as unreadable", async || {
+        let metrics = stage
+            .operator
+            .as_ref()
+            .context("no operator runs")?
+            .metrics()
+            .await?;
+        ensure!(
+            metrics.contains("tenure_object_undecodable{kind=\"CustomerTenant\",name=\"ghost\"} 1")
+        );
+        Ok(())
+    })
+    .await?;
+    let client = stage.break_glass();
+    for namespace in ["ghost-prod", "first-prod"] {
+        let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
+        policies
+            .delete("tenure-default-deny", &DeleteParams::default())
+            .await?;
+        eventually(SOON, &format!("{namespace} is repaired"), async || {
+            policies.get("tenure-default-deny").await?;
+            Ok(())
+        })
+        .await?;
+    }
+    let mut back = definitions.get(name).await?;
+    back.spec = whole.spec;
+    back.metadata.managed_fields = None;
+    definitions
+        .replace(name, &PostParams::default(), &back)
+        .await?;
+    let sense = Patch::Merge(json!({"spec": {"classification": "Internal"}}));
+    let raw: Api<kube::api::DynamicObject> = Api::all_with(
+        stage.admin(),
+        &kube::api::ApiResource::erase::<CustomerTenant>(&()),
+    );
+    raw.patch("ghost", &PatchParams::default(), &sense).await?;
     stage.ready("ghost").await
 }
 
