@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
-use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 
@@ -314,10 +314,7 @@ impl Access {
         let mut cluster = match &self.0.door {
             Door::Plane(pki) => json!({ "certificate-authority": pki.file("ca.crt") }),
             Door::Existing { kubeconfig, .. } => {
-                let cluster = kubeconfig
-                    .clusters
-                    .first()
-                    .and_then(|named| named.cluster.clone());
+                let cluster = current_cluster(kubeconfig);
                 serde_json::to_value(cluster).context("cannot copy the kubeconfig's cluster")?
             }
         };
@@ -398,6 +395,23 @@ fn impersonate(auth: &mut AuthInfo, identity: &Identity) {
     auth.impersonate = Some(identity.user.clone());
     auth.impersonate_groups = Some(identity.groups.clone());
     auth.impersonate_user_extra = Some(identity.extra.clone().into_iter().collect());
+}
+
+/// The cluster of a kubeconfig's current context; its only one where it names none.
+fn current_cluster(kubeconfig: &Kubeconfig) -> Option<Cluster> {
+    let current = kubeconfig.current_context.as_ref();
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|named| Some(&named.name) == current);
+    let name = context
+        .and_then(|named| named.context.as_ref())
+        .map(|context| &context.cluster);
+    let clusters = &kubeconfig.clusters;
+    let found = clusters
+        .iter()
+        .find(|named| name.is_none_or(|name| *name == named.name));
+    found.and_then(|named| named.cluster.clone())
 }
 
 type Headers = Vec<(http::HeaderName, http::HeaderValue)>;
