@@ -215,6 +215,10 @@ async fn the_stories_of_a_platform_team() -> Result<()> {
         .await
         .context("a stuck namespace")?;
     loosening(&mut stage).await.context("loosening")?;
+    restored_first(&mut stage).await.context("restored first")?;
+    observing(&mut stage).await.context("observing")?;
+    a_hole(&mut stage).await.context("a hole")?;
+    a_fight(&mut stage).await.context("a fight")?;
     unreadable(&mut stage)
         .await
         .context("an unreadable object")?;
@@ -881,6 +885,158 @@ async fn loosening(stage: &mut Stage) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A backup brings the namespace back before its CustomerTenant: it stays closed until somebody has
+/// approved that it is the tenant's.
+async fn restored_first(stage: &mut Stage) -> Result<()> {
+    let admin: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "restorer"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "restorer"}]
+    }))?;
+    Api::all(stage.admin())
+        .create(&PostParams::default(), &admin)
+        .await?;
+    let spec = stage.spec(|_| {});
+    let marked: Namespace = serde_json::from_value(json!({"metadata": {
+        "name": "old-prod",
+        "labels": {"tenure.dev/tenant": "old", "tenure.dev/enforcement": "Enforce"},
+        "annotations": {"tenure.dev/tenant-id": spec["tenantID"], "tenure.dev/ready": "true"}
+    }}))?;
+    let restorer: Api<Namespace> = Api::all(stage.plane.client_as("restorer", &[])?);
+    let restored = eventually(SOON, "the restore identity may bring it back", async || {
+        Ok(restorer.create(&PostParams::default(), &marked).await?)
+    })
+    .await?;
+    ensure!(
+        !restored.annotations().contains_key("tenure.dev/ready"),
+        "it comes back closed"
+    );
+    ensure!(
+        stage.start_pod("old-prod", "early").await.is_err(),
+        "no pod before it is matched"
+    );
+    stage.declare("old", &spec).await?;
+    stage
+        .until("old", "Ready", "False", Some("AwaitingAdoption"))
+        .await?;
+    let asked = stage
+        .tenants()
+        .get_status("old")
+        .await?
+        .status
+        .context("no status")?;
+    let asked = asked
+        .pending_approvals
+        .first()
+        .context("nothing is asked")?
+        .clone();
+    let approval: Approval = serde_json::from_value(json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "old"}, "spec": {
+            "action": "Adopt", "tenantRef": {"name": "old"}, "decision": "Approve", "reason": "it is the restored one",
+            "subject": {"kind": "CustomerTenant", "name": "old", "tenantID": spec["tenantID"], "digest": asked.digest, "digestVersion": asked.digest_version}
+        }
+    }))?;
+    let reviewer: Api<Approval> = Api::all(stage.plane.client_as("reviewer", &[])?);
+    reviewer.create(&PostParams::default(), &approval).await?;
+    stage.ready("old").await
+}
+
+/// Observation says what would be cut and refused, and changes nothing that bites.
+async fn observing(stage: &mut Stage) -> Result<()> {
+    let spec = stage.spec(|spec| spec["enforcement"] = json!("Observe"));
+    stage.declare("watched", &spec).await?;
+    stage.ready("watched").await?;
+    let pods: Api<Pod> = Api::namespaced(stage.admin(), "watched-prod");
+    let loose: Pod = serde_json::from_value(
+        json!({"metadata": {"name": "loose"}, "spec": {"containers": [{"name": "c", "image": "example/app:1"}]}}),
+    )?;
+    pods.create(&PostParams::default(), &loose).await?;
+    stage.start_pod("ghost-prod", "other").await?;
+    eventually(SOON, "the report names the flow and the pod", async || {
+        let status = stage
+            .tenants()
+            .get_status("watched")
+            .await?
+            .status
+            .context("no status")?;
+        let report = status.observe.context("no report")?;
+        ensure!(
+            report
+                .pods_refused
+                .iter()
+                .any(|line| line.contains("loose")),
+            "{report:?}"
+        );
+        ensure!(report.flows_cut_total > 0, "{report:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(
+        stage.policies("watched-prod").await?.is_empty(),
+        "nothing bites"
+    );
+    stage
+        .until("watched", "Compliant", "False", Some("Observed"))
+        .await
+        .map(drop)
+}
+
+/// Somebody opens the tenant by a policy of their own: that is drift, and names the policy at fault.
+async fn a_hole(stage: &mut Stage) -> Result<()> {
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.break_glass(), "ghost-prod");
+    let hole: NetworkPolicy = serde_json::from_value(
+        json!({"metadata": {"name": "hole"}, "spec": {"podSelector": {}, "ingress": [{}]}}),
+    )?;
+    policies.create(&PostParams::default(), &hole).await?;
+    let verdict = async |expected: &str, word: &str| {
+        eventually(
+            SOON,
+            &format!("network segmentation is {expected}"),
+            async || {
+                let status = stage
+                    .tenants()
+                    .get_status("ghost")
+                    .await?
+                    .status
+                    .context("no status")?;
+                let id = "dsa-2.8-network-segmentation";
+                let control = status.controls.iter().find(|control| control.id == id);
+                let control = control.context("no such control")?;
+                ensure!(control.verdict.as_str() == expected, "{control:?}");
+                let message = control.message.clone().unwrap_or_default();
+                ensure!(message.contains(word), "{message}");
+                Ok(())
+            },
+        )
+        .await
+    };
+    verdict("Drifted", "ghost-prod/hole").await?;
+    policies.delete("hole", &DeleteParams::default()).await?;
+    verdict("Unknown", "").await
+}
+
+/// Two controllers that want different things: repairs back off, and the tenant says so.
+async fn a_fight(stage: &mut Stage) -> Result<()> {
+    let spec = stage.spec(|_| {});
+    stage.declare("fought", &spec).await?;
+    stage.ready("fought").await?;
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.break_glass(), "fought-prod");
+    for _ in 0..8 {
+        policies
+            .delete("tenure-dns", &DeleteParams::default())
+            .await?;
+        eventually(SOON, "it is repaired again", async || {
+            policies.get("tenure-dns").await?;
+            Ok(())
+        })
+        .await?;
+    }
+    stage
+        .until("fought", "Contested", "True", None)
+        .await
+        .map(drop)
 }
 
 /// An object this release cannot read is shown and skipped; its tenant is kept, the others go on.
