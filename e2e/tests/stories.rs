@@ -22,7 +22,7 @@ use tenure_crds::{Approval, CustomerTenant, TenancyPolicy};
 use tenure_e2e::audit::grouped;
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::{Operator, OperatorOptions, SERVICE_ACCOUNT};
-use tenure_e2e::{Plane, PlaneOptions, eventually};
+use tenure_e2e::{Identity, Plane, PlaneOptions, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
@@ -215,6 +215,9 @@ async fn the_stories_of_a_platform_team() -> Result<()> {
         .await
         .context("a stuck namespace")?;
     loosening(&mut stage).await.context("loosening")?;
+    amendment(&mut stage).await.context("amendment")?;
+    containment(&mut stage).await.context("containment")?;
+    the_admin_tier(&mut stage).await.context("the Admin tier")?;
     restored_first(&mut stage).await.context("restored first")?;
     observing(&mut stage).await.context("observing")?;
     a_hole(&mut stage).await.context("a hole")?;
@@ -885,6 +888,164 @@ async fn loosening(stage: &mut Stage) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A change that loosens a customer's agreement waits for an approved amendment (DSA 4).
+async fn amendment(stage: &mut Stage) -> Result<()> {
+    let spec = stage.spec(|spec| spec["classification"] = json!("Confidential"));
+    stage.declare("careful", &spec).await?;
+    stage.ready("careful").await?;
+    let lower = Patch::Merge(json!({"spec": {"classification": "Public"}}));
+    stage
+        .tenants()
+        .patch("careful", &PatchParams::default(), &lower)
+        .await?;
+    let message = stage
+        .until("careful", "Stalled", "True", Some("AwaitingAmendment"))
+        .await?;
+    ensure!(message.contains("classification"), "{message}");
+    let namespace = Api::<Namespace>::all(stage.admin())
+        .get("careful-prod")
+        .await?;
+    assert_eq!(
+        namespace.labels()["tenure.dev/classification"],
+        "Confidential",
+        "the accepted spec stays in force"
+    );
+    let asked = stage
+        .tenants()
+        .get_status("careful")
+        .await?
+        .status
+        .context("no status")?;
+    let asked = asked
+        .pending_approvals
+        .first()
+        .context("nothing is asked")?
+        .clone();
+    let approval: Approval = serde_json::from_value(json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "careful"}, "spec": {
+            "action": "Amend", "tenantRef": {"name": "careful"}, "decision": "Approve", "reason": "amendment 1 is signed",
+            "subject": {"kind": "CustomerTenant", "name": "careful", "tenantID": spec["tenantID"], "digest": asked.digest, "digestVersion": asked.digest_version}
+        }
+    }))?;
+    let reviewer: Api<Approval> = Api::all(stage.plane.client_as("reviewer", &[])?);
+    reviewer.create(&PostParams::default(), &approval).await?;
+    eventually(SOON, "the amended classification is in force", async || {
+        let namespace = Api::<Namespace>::all(stage.admin())
+            .get("careful-prod")
+            .await?;
+        ensure!(namespace.labels()["tenure.dev/classification"] == "Public");
+        Ok(())
+    })
+    .await
+}
+
+/// Established connections survive a tighter policy; where the tenant asks for it, its pods do not.
+async fn containment(stage: &mut Stage) -> Result<()> {
+    let spec = stage.spec(|spec| {
+        spec["network"] = json!({"onTighten": "DeletePods", "ingressFrom": [{"name": "ghost", "namespace": "ghost-prod"}]});
+    });
+    stage.declare("strict", &spec).await?;
+    stage.ready("strict").await?;
+    let flow = Patch::Merge(
+        json!({"spec": {"network": {"egressTo": [{"name": "strict", "namespace": "strict-prod"}]}}}),
+    );
+    stage
+        .tenants()
+        .patch("ghost", &PatchParams::default(), &flow)
+        .await?;
+    eventually(SOON, "the other tenant declares the flow too", async || {
+        ensure!(
+            stage
+                .policies("ghost-prod")
+                .await?
+                .contains(&"tenure-declared-egress".to_owned())
+        );
+        Ok(())
+    })
+    .await?;
+    stage.start_pod("strict-prod", "old").await?;
+    // The operator must have seen the pod before the change, or there is nothing to contain.
+    stage.until("strict", "NeverUsed", "False", None).await?;
+    let cut = Patch::Merge(json!({"spec": {"network": {"ingressFrom": null}}}));
+    stage
+        .tenants()
+        .patch("strict", &PatchParams::default(), &cut)
+        .await?;
+    let pods: Api<Pod> = Api::namespaced(stage.admin(), "strict-prod");
+    eventually(
+        SOON,
+        "the pod that could still be connected is gone",
+        async || {
+            ensure!(pods.get_opt("old").await?.is_none());
+            Ok(())
+        },
+    )
+    .await?;
+    let closed = Patch::Merge(json!({"spec": {"network": null}}));
+    stage
+        .tenants()
+        .patch("ghost", &PatchParams::default(), &closed)
+        .await?;
+    eventually(
+        SOON,
+        "the tenant that keeps its pods keeps them",
+        async || {
+            ensure!(
+                !stage
+                    .policies("ghost-prod")
+                    .await?
+                    .contains(&"tenure-declared-egress".to_owned())
+            );
+            Ok(())
+        },
+    )
+    .await?;
+    Api::<Pod>::namespaced(stage.admin(), "ghost-prod")
+        .get("web")
+        .await
+        .map(drop)
+        .map_err(Into::into)
+}
+
+/// Where ClusterNetworkPolicy is known to be enforced, every tenant gets one of the Admin tier, and
+/// the guard keeps it.
+async fn the_admin_tier(stage: &mut Stage) -> Result<()> {
+    let apis = tenure_e2e::paths::repository().join("e2e/tests/guards/optional-apis.yaml");
+    let kubectl = stage.plane.kubectl(&Identity::admin())?;
+    let file = apis.to_str().context("the path is not valid UTF-8")?;
+    kubectl
+        .run(&["apply", "--filename", file])
+        .await?
+        .success()?;
+    let resource =
+        kube::api::ApiResource::erase::<tenure_operator::isolation::ClusterNetworkPolicy>(&());
+    let policies: Api<kube::api::DynamicObject> = Api::all_with(stage.admin(), &resource);
+    let settings: Api<TenancyPolicy> = Api::all(stage.admin());
+    let enforced = |is: Value| Patch::Merge(json!({"spec": {"clusterNetworkPolicy": is}}));
+    settings
+        .patch(
+            "default",
+            &PatchParams::default(),
+            &enforced(json!({"enforced": true})),
+        )
+        .await?;
+    eventually(
+        Duration::from_secs(90),
+        "every tenant has its policy of the Admin tier",
+        async || {
+            let found = policies.get("tenure-ghost").await?;
+            ensure!(found.data["spec"]["tier"] == "Admin", "{:?}", found.data);
+            Ok(())
+        },
+    )
+    .await?;
+    let by_hand = policies
+        .delete("tenure-ghost", &DeleteParams::default())
+        .await;
+    ensure!(by_hand.is_err(), "the guard keeps it");
+    Ok(())
 }
 
 /// A backup brings the namespace back before its CustomerTenant: it stays closed until somebody has
