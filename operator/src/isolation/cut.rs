@@ -1,10 +1,12 @@
 //! What planned policies would cut of what is open now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::evaluate::Way;
+use super::addresses::Addresses;
+use super::evaluate::{End, Other, View, Way};
 use super::policy::PolicyFacts;
+use super::ports::PortSet;
 use super::world::World;
 
 /// A flow between existing pods that is open now and would be cut.
@@ -33,86 +35,153 @@ impl fmt::Display for Flow {
 
 /// Where a flow begins or ends outside the cluster.
 const OUTSIDE: &str = "outside the cluster";
-/// Most flows computed; a brownfield namespace can have as many as there are namespaces.
-const COMPUTED: usize = 10_000;
+/// How ours are named: a rendering replaces what was rendered before it.
+const OURS: &str = "tenure-";
 
 /// Flows between pods that exist, open now and closed once each namespace's planned policies stand
-/// beside those that are there.
+/// beside those that are there: at most one per pair of namespaces, with every port it would lose,
+/// and a few per namespace with the outside. Pods in the node's network count as destinations.
 pub fn would_cut(world: &World, planned: &[(String, Vec<PolicyFacts>)]) -> Vec<Flow> {
-    let mut then = world.clone();
-    for (namespace, policies) in planned {
-        // A rendering replaces what was rendered before it: ours are known by their prefix.
-        let ours: Vec<String> = then
-            .policies
-            .get(namespace)
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .filter(|name| name.starts_with("tenure-"))
-            .cloned()
-            .collect();
-        ours.iter()
-            .for_each(|name| then.remove_policy(namespace, name));
-        policies
-            .iter()
-            .cloned()
-            .for_each(|policy| then.upsert_policy(policy));
-    }
-    let mut cut: BTreeSet<Flow> = BTreeSet::new();
+    let policies = planned.iter().map(|(namespace, policies)| {
+        let others = world.policies_in(namespace);
+        let others = others.filter(|policy| !policy.name.starts_with(OURS));
+        (namespace.as_str(), others.chain(policies).collect())
+    });
+    let mut search = Search {
+        now: View::now(world),
+        then: View {
+            world,
+            planned: policies.collect(),
+        },
+        pods: BTreeMap::new(),
+        outside: BTreeMap::new(),
+    };
     for (namespace, _) in planned {
-        for subject in world
-            .classes
-            .get(namespace)
-            .into_iter()
-            .flat_map(BTreeMap::keys)
-            .filter(|class| !class.host_network)
-        {
-            for (other, way) in world
-                .classes
-                .values()
-                .flat_map(BTreeMap::keys)
-                .flat_map(|other| [(other, Way::In), (other, Way::Out)])
-            {
-                if other == subject || other.host_network || cut.len() >= COMPUTED {
-                    continue;
-                }
-                let (from, to) = if way == Way::In {
-                    (other, subject)
-                } else {
-                    (subject, other)
-                };
-                let lost = world.reach(from, to).without(&then.reach(from, to));
-                if !lost.is_empty() {
-                    cut.insert(Flow {
-                        from: from.namespace.clone(),
-                        to: to.namespace.clone(),
-                        ports: lost.to_string(),
-                    });
-                }
+        for way in [Way::In, Way::Out] {
+            search.namespace(namespace, way);
+        }
+    }
+    search.result()
+}
+
+struct Search<'a> {
+    now: View<'a>,
+    then: View<'a>,
+    /// What is lost, by where it begins and where it ends.
+    pods: BTreeMap<(&'a str, &'a str), PortSet>,
+    /// What is lost outside, by where it begins, where it ends, and on which ports.
+    outside: BTreeMap<(&'a str, &'a str, String), Addresses>,
+}
+
+/// One class at one end, now and then.
+struct Both<'a> {
+    now: End<'a>,
+    then: End<'a>,
+    pods: usize,
+}
+
+impl<'a> Search<'a> {
+    /// The classes of a namespace that exist.
+    fn ends(&self, namespace: &str, way: Way) -> Vec<Both<'a>> {
+        let classes = self.now.world.classes.get(namespace).into_iter().flatten();
+        let both = classes.map(|(class, pods)| Both {
+            now: self.now.end(class, way),
+            then: self.then.end(class, way),
+            pods: *pods,
+        });
+        both.collect()
+    }
+
+    fn namespace(&mut self, namespace: &str, way: Way) {
+        let ends = self.ends(namespace, way);
+        for near in ends.iter().filter(|near| !near.now.subject.host_network) {
+            self.networks(near, way);
+        }
+        let everybody = self.now.world.classes.keys();
+        for other in everybody {
+            if !ends.iter().any(|near| near.now.concerns(other)) {
+                continue;
             }
-            for way in [Way::In, Way::Out] {
-                let kept: BTreeSet<_> = then
-                    .blocks(subject, way)
-                    .into_iter()
-                    .map(|(network, _)| network)
-                    .collect();
-                if world
-                    .blocks(subject, way)
-                    .iter()
-                    .any(|(network, _)| !kept.contains(network))
-                {
-                    let (from, to) = if way == Way::In {
-                        (OUTSIDE, namespace.as_str())
-                    } else {
-                        (namespace.as_str(), OUTSIDE)
-                    };
-                    cut.insert(Flow {
-                        from: from.into(),
-                        to: to.into(),
-                        ports: "addresses that were open".into(),
-                    });
+            for far in self.ends(other, way.back()) {
+                if far.now.concerns(namespace) && self.between(&ends, &far, way) {
+                    break;
                 }
             }
         }
     }
-    cut.into_iter().collect()
+
+    /// Notes what is lost between one class and those of `ends`; answers whether everything is.
+    fn between(&mut self, ends: &[Both<'a>], far: &Both<'a>, way: Way) -> bool {
+        for near in ends.iter().filter(|near| !near.now.subject.host_network) {
+            let (subject, other) = (near.now.subject, far.now.subject);
+            // A single pod of its class has nobody but itself there, and itself it always reaches.
+            if subject == other && near.pods == 1 {
+                continue;
+            }
+            let (from, to) = match way {
+                Way::In => (other, subject),
+                Way::Out => (subject, other),
+            };
+            let open = |near: &End, far: &End| {
+                let ports = near.ports(Other::Pod(other), Some(to));
+                if ports.is_empty() {
+                    return ports;
+                }
+                ports.intersection(&far.ports(Other::Pod(subject), Some(to)))
+            };
+            let lost = open(&near.now, &far.now).without(&open(&near.then, &far.then));
+            if lost.is_empty() {
+                continue;
+            }
+            let known = self
+                .pods
+                .entry((&from.namespace, &to.namespace))
+                .or_default();
+            *known = known.union(&lost);
+            if known.is_all() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn networks(&mut self, near: &Both<'a>, way: Way) {
+        let namespace = near.now.subject.namespace.as_str();
+        let sets = near.now.addresses().chain(near.then.addresses());
+        for (address, cell) in Addresses::cells(sets) {
+            let open = |end: &End| end.ports(Other::Outside(address), end.inner());
+            let lost = open(&near.now).without(&open(&near.then));
+            if lost.is_empty() {
+                continue;
+            }
+            let (from, to) = match way {
+                Way::In => (OUTSIDE, namespace),
+                Way::Out => (namespace, OUTSIDE),
+            };
+            let known = self
+                .outside
+                .entry((from, to, lost.to_string()))
+                .or_default();
+            *known = known.union(&cell);
+        }
+    }
+
+    fn result(self) -> Vec<Flow> {
+        let pods = self.pods.into_iter().map(|((from, to), ports)| Flow {
+            from: from.into(),
+            to: to.into(),
+            ports: ports.to_string(),
+        });
+        let outside = self
+            .outside
+            .into_iter()
+            .map(|((from, to, ports), cut)| Flow {
+                from: from.into(),
+                to: to.into(),
+                ports: format!("{ports} at {cut}"),
+            });
+        let mut flows: Vec<Flow> = pods.chain(outside).collect();
+        flows.sort();
+        flows
+    }
 }

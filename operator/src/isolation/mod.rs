@@ -10,21 +10,27 @@
 //!   such pods are a residual that is shown, not a hole in a policy.
 //! - A policy that is not understood counts as one that may allow anything, never as one that isolates.
 
+mod addresses;
+mod cluster_policy;
 mod cut;
 mod evaluate;
 mod exposure;
 mod policy;
 mod ports;
+mod ranges;
 mod selector;
 mod world;
 
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod tests;
 
+pub use cluster_policy::{ClusterNetworkPolicy, ClusterNetworkPolicySpec, ClusterPolicyFacts};
 pub use cut::{Flow, would_cut};
-pub use exposure::{Expected, Exposure, Side, exposures};
-pub use policy::{ClusterNetworkPolicy, ClusterPolicyFacts, PolicyFacts};
+pub use exposure::{Expected, Exposure, Side, Unexpected, exposures, unexpected};
+pub use policy::{NotUnderstood, PolicyFacts};
 pub use ports::{PortSet, Transport};
 pub use world::{Class, NamespaceFacts, PodFacts, World};

@@ -1,13 +1,12 @@
-//! Policies, parsed once into what evaluation asks of them.
+//! NetworkPolicies, parsed once into what evaluation asks of them.
 
 use ipnet::IpNet;
 use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::{CustomResource, ResourceExt};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use kube::ResourceExt;
 
+use super::addresses::Addresses;
 use super::ports::{PortSet, Transport};
 use super::selector::{Selector, UnknownOperator};
 use super::world::Class;
@@ -24,6 +23,9 @@ pub enum NotUnderstood {
     /// A protocol the API does not know.
     #[error("unknown protocol {0}")]
     Protocol(String),
+    /// A peer of a kind this release does not know: none of the fields it reads is set.
+    #[error("a peer that names nobody this release knows")]
+    Peer,
 }
 
 /// A parsed NetworkPolicy.
@@ -37,33 +39,39 @@ pub struct PolicyFacts {
     /// Rules of each direction it isolates; nothing where it leaves that direction alone.
     pub(super) ingress: Option<Vec<Rule>>,
     pub(super) egress: Option<Vec<Rule>>,
+    /// Whether it could be read; if not, its rules stand for the worst it might mean.
+    pub(super) understood: bool,
 }
 
 /// Who is allowed on which ports.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Rule {
     /// Nothing means everybody, outside included.
-    pub peers: Option<Vec<Peer>>,
-    /// Nothing means every port.
-    pub ports: Option<Vec<RulePort>>,
+    pub peers: Option<Peers>,
+    pub ports: Ports,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Peer {
-    /// Pods of the selected namespaces (the policy's own where there is no selector).
-    Pods {
-        namespaces: Option<Selector>,
-        pods: Option<Selector>,
-    },
-    /// Addresses outside the cluster.
-    Block { cidr: IpNet, except: Vec<IpNet> },
+/// Whom a rule admits: any of these pods, any of these addresses outside the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Peers {
+    pub pods: Vec<PodPeer>,
+    pub outside: Addresses,
 }
 
+/// Pods of the selected namespaces; of the policy's own where no namespaces are named.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum RulePort {
-    Numbers(PortSet),
-    /// Whatever number the destination gives this name for that protocol.
-    Named(Transport, String),
+pub(super) struct PodPeer {
+    pub namespaces: Option<Selector>,
+    pub pods: Selector,
+}
+
+/// Ports a rule speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ports {
+    /// By number; every port where the rule names none.
+    numbers: PortSet,
+    /// By the name a pod gives them; without a protocol, of any.
+    named: Vec<(Option<Transport>, String)>,
 }
 
 impl PolicyFacts {
@@ -71,7 +79,7 @@ impl PolicyFacts {
     pub fn opaque(namespace: &str, name: &str) -> Self {
         let open = vec![Rule {
             peers: None,
-            ports: None,
+            ports: Ports::all(),
         }];
         Self {
             namespace: namespace.into(),
@@ -79,6 +87,7 @@ impl PolicyFacts {
             pods: Selector::default(),
             ingress: Some(open.clone()),
             egress: Some(open),
+            understood: false,
         }
     }
 }
@@ -122,6 +131,7 @@ impl TryFrom<&NetworkPolicy> for PolicyFacts {
                 .unwrap_or_default(),
             ingress: ingress.then(ingress_rules).transpose()?,
             egress: egress.then(egress_rules).transpose()?,
+            understood: true,
         })
     }
 }
@@ -132,293 +142,139 @@ fn rule(
 ) -> Result<Rule, NotUnderstood> {
     let peers = peers
         .filter(|peers| !peers.is_empty())
-        .map(|peers| peers.iter().map(peer).collect())
+        .map(self::peers)
         .transpose()?;
-    let ports = ports
-        .filter(|ports| !ports.is_empty())
-        .map(|ports| ports.iter().map(rule_port).collect())
-        .transpose()?;
-    Ok(Rule { peers, ports })
-}
-
-fn peer(peer: &NetworkPolicyPeer) -> Result<Peer, NotUnderstood> {
-    if let Some(block) = &peer.ip_block {
-        let parse = |text: &String| {
-            text.parse::<IpNet>()
-                .map_err(|_| NotUnderstood::Cidr(text.clone()))
-        };
-        return Ok(Peer::Block {
-            cidr: parse(&block.cidr)?,
-            except: block
-                .except
-                .iter()
-                .flatten()
-                .map(parse)
-                .collect::<Result<_, _>>()?,
+    let Some(ports) = ports.filter(|ports| !ports.is_empty()) else {
+        return Ok(Rule {
+            peers,
+            ports: Ports::all(),
         });
+    };
+    let mut known = Ports::none();
+    for port in ports {
+        add_port(&mut known, port)?;
     }
-    let parse =
-        |selector: &Option<LabelSelector>| selector.as_ref().map(Selector::parse).transpose();
-    Ok(Peer::Pods {
-        namespaces: parse(&peer.namespace_selector)?,
-        pods: parse(&peer.pod_selector)?,
+    Ok(Rule {
+        peers,
+        ports: known,
     })
 }
 
-fn rule_port(port: &NetworkPolicyPort) -> Result<RulePort, NotUnderstood> {
+fn peers(peers: &[NetworkPolicyPeer]) -> Result<Peers, NotUnderstood> {
+    let parse =
+        |selector: &Option<LabelSelector>| selector.as_ref().map(Selector::parse).transpose();
+    let mut known = Peers::default();
+    let mut blocks = Vec::new();
+    let mut cut = Addresses::default();
+    for peer in peers {
+        match (&peer.ip_block, &peer.namespace_selector, &peer.pod_selector) {
+            (Some(block), ..) => {
+                let network = [network(&block.cidr)?];
+                let except: Vec<IpNet> = block
+                    .except
+                    .iter()
+                    .flatten()
+                    .map(|cidr| self::network(cidr))
+                    .collect::<Result<_, _>>()?;
+                if except.is_empty() {
+                    blocks.extend(network);
+                } else {
+                    // What one block leaves out another may still let in.
+                    let rest = Addresses::of(&network).without(&Addresses::of(&except));
+                    cut = cut.union(&rest);
+                }
+            }
+            (None, None, None) => return Err(NotUnderstood::Peer),
+            (None, namespaces, pods) => known.pods.push(PodPeer {
+                namespaces: parse(namespaces)?,
+                pods: parse(pods)?.unwrap_or_default(),
+            }),
+        }
+    }
+    known.outside = Addresses::of(&blocks).union(&cut);
+    Ok(known)
+}
+
+/// Reads a CIDR.
+pub(super) fn network(text: &str) -> Result<IpNet, NotUnderstood> {
+    text.parse()
+        .map_err(|_| NotUnderstood::Cidr(text.to_owned()))
+}
+
+fn add_port(known: &mut Ports, port: &NetworkPolicyPort) -> Result<(), NotUnderstood> {
     let word = port.protocol.as_deref();
     let transport = Transport::parse(word)
         .ok_or_else(|| NotUnderstood::Protocol(word.unwrap_or_default().to_owned()))?;
-    Ok(match &port.port {
-        None => RulePort::Numbers(PortSet::all_of(transport)),
-        Some(IntOrString::String(name)) => RulePort::Named(transport, name.clone()),
+    match &port.port {
+        None => known.add(&PortSet::all_of(transport)),
+        Some(IntOrString::String(name)) => known.add_named(Some(transport), name),
         Some(IntOrString::Int(first)) => {
-            RulePort::Numbers(numbers(transport, *first, port.end_port.unwrap_or(*first)))
+            known.add(&numbers(transport, *first, port.end_port.unwrap_or(*first)));
         }
-    })
+    }
+    Ok(())
 }
 
-fn numbers(transport: Transport, first: i32, last: i32) -> PortSet {
+/// The API server refuses numbers that are no ports; they allow nothing.
+pub(super) fn numbers(transport: Transport, first: i32, last: i32) -> PortSet {
     match (u16::try_from(first), u16::try_from(last)) {
         (Ok(first), Ok(last)) => PortSet::range(transport, first, last),
-        // The API server refuses such numbers; they allow nothing.
         _ => PortSet::none(),
     }
 }
 
-impl Rule {
-    /// The ports of `to` this rule speaks of.
-    pub(super) fn ports_of(&self, to: &Class) -> PortSet {
-        let Some(ports) = &self.ports else {
-            return PortSet::all();
-        };
-        ports.iter().fold(PortSet::none(), |all, port| match port {
-            RulePort::Numbers(set) => all.union(set),
-            RulePort::Named(transport, name) => {
-                match to.named_ports.get(&(*transport, name.clone())) {
-                    Some(number) => all.union(&PortSet::range(*transport, *number, *number)),
-                    None => all,
+impl Ports {
+    /// Every port.
+    pub(super) fn all() -> Self {
+        Self {
+            numbers: PortSet::all(),
+            named: Vec::new(),
+        }
+    }
+
+    /// No port, to add to.
+    pub(super) fn none() -> Self {
+        Self {
+            numbers: PortSet::none(),
+            named: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, more: &PortSet) {
+        self.numbers = self.numbers.union(more);
+    }
+
+    pub(super) fn add_named(&mut self, transport: Option<Transport>, name: &str) {
+        self.named.push((transport, name.to_owned()));
+    }
+
+    /// Whether some port is known only by a name.
+    pub(super) fn has_names(&self) -> bool {
+        !self.named.is_empty()
+    }
+
+    /// The ports of `to` these are. Outside the cluster (`None`) nobody knows what a name stands
+    /// for: it may be any port of its protocol.
+    pub(super) fn of(&self, to: Option<&Class>) -> PortSet {
+        let mut all = self.numbers.clone();
+        for (transport, name) in &self.named {
+            let asked = |other: Transport| transport.is_none_or(|transport| transport == other);
+            match to {
+                Some(class) => {
+                    let numbers = class
+                        .named_ports
+                        .iter()
+                        .filter(|(other, known, _)| asked(*other) && known == name);
+                    all = numbers.fold(all, |all, (transport, _, number)| {
+                        all.union(&PortSet::range(*transport, *number, *number))
+                    });
+                }
+                None => {
+                    let any = Transport::ALL.into_iter().filter(|other| asked(*other));
+                    all = any.fold(all, |all, transport| all.union(&PortSet::all_of(transport)));
                 }
             }
-        })
-    }
-}
-
-/// ClusterNetworkPolicy of the network policy API; only what evaluation asks is read from its spec.
-#[derive(Clone, CustomResource, Debug, Deserialize, Serialize)]
-#[kube(
-    group = "policy.networking.k8s.io",
-    version = "v1alpha2",
-    kind = "ClusterNetworkPolicy",
-    plural = "clusternetworkpolicies",
-    schema = "disabled"
-)]
-pub struct ClusterNetworkPolicySpec {
-    /// The spec as it stands.
-    #[serde(flatten)]
-    pub fields: serde_json::Map<String, Value>,
-}
-
-/// What a rule of a ClusterNetworkPolicy does with what it matches.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Action {
-    Accept,
-    Deny,
-    Pass,
-}
-
-/// Which side of NetworkPolicy a ClusterNetworkPolicy stands on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Tier {
-    /// Before NetworkPolicies.
-    Admin,
-    /// Where no NetworkPolicy selects the pod.
-    Baseline,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct ClusterRule {
-    pub action: Action,
-    pub peers: Vec<ClusterPeer>,
-    pub ports: Option<Vec<RulePort>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum ClusterPeer {
-    Pods {
-        namespaces: Selector,
-        pods: Selector,
-    },
-    Networks(Vec<IpNet>),
-    /// Something this release does not read (nodes, domain names).
-    Other,
-}
-
-/// A parsed ClusterNetworkPolicy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClusterPolicyFacts {
-    /// Its name.
-    pub name: String,
-    pub(super) tier: Tier,
-    pub(super) priority: i64,
-    pub(super) namespaces: Selector,
-    pub(super) pods: Selector,
-    pub(super) ingress: Vec<ClusterRule>,
-    pub(super) egress: Vec<ClusterRule>,
-}
-
-impl From<&ClusterNetworkPolicy> for ClusterPolicyFacts {
-    fn from(policy: &ClusterNetworkPolicy) -> Self {
-        let spec = Value::Object(policy.spec.fields.clone());
-        let (namespaces, pods) = cluster_pods(&spec["subject"]).unwrap_or_default();
-        let rules = |key: &str, peers: &str| {
-            spec[key]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|rule| cluster_rule(rule, peers))
-                .collect()
-        };
-        Self {
-            name: policy.name_any(),
-            tier: if spec["tier"] == "Baseline" {
-                Tier::Baseline
-            } else {
-                Tier::Admin
-            },
-            priority: spec["priority"].as_i64().unwrap_or_default(),
-            namespaces,
-            pods,
-            ingress: rules("ingress", "from"),
-            egress: rules("egress", "to"),
         }
-    }
-}
-
-fn cluster_rule(rule: &Value, peers_key: &str) -> ClusterRule {
-    let peers: Vec<ClusterPeer> = rule[peers_key]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(cluster_peer)
-        .collect();
-    let action = match rule["action"].as_str() {
-        Some("Deny") => Action::Deny,
-        Some("Pass") => Action::Pass,
-        _ => Action::Accept,
-    };
-    let ports = rule["protocols"]
-        .as_array()
-        .or_else(|| rule["ports"].as_array());
-    let ports = ports
-        .filter(|ports| !ports.is_empty())
-        .map(|ports| ports.iter().map(cluster_port).collect());
-    ClusterRule {
-        action,
-        peers,
-        ports,
-    }
-}
-
-fn cluster_peer(peer: &Value) -> ClusterPeer {
-    if let Some(networks) = peer["networks"].as_array() {
-        return ClusterPeer::Networks(
-            networks
-                .iter()
-                .filter_map(|network| network.as_str()?.parse().ok())
-                .collect(),
-        );
-    }
-    match cluster_pods(peer) {
-        Some((namespaces, pods)) => ClusterPeer::Pods { namespaces, pods },
-        None => ClusterPeer::Other,
-    }
-}
-
-fn cluster_pods(value: &Value) -> Option<(Selector, Selector)> {
-    let parse = |value: &Value| -> Option<Selector> {
-        let selector: LabelSelector = serde_json::from_value(if value.is_null() {
-            Value::Object(Default::default())
-        } else {
-            value.clone()
-        })
-        .ok()?;
-        Selector::parse(&selector).ok()
-    };
-    if value["namespaces"].is_object() {
-        return Some((parse(&value["namespaces"])?, Selector::default()));
-    }
-    let pods = value["pods"].as_object()?;
-    let part = |key: &str| pods.get(key).cloned().unwrap_or_default();
-    Some((
-        parse(&part("namespaceSelector"))?,
-        parse(&part("podSelector"))?,
-    ))
-}
-
-/// Reads one port of either shape the API has had: `{tcp: {destinationPort: {number|range}}}` or
-/// `{portNumber|portRange|namedPort}`. What is not understood stands for every port.
-fn cluster_port(port: &Value) -> RulePort {
-    for (key, transport) in [
-        ("tcp", Transport::Tcp),
-        ("udp", Transport::Udp),
-        ("sctp", Transport::Sctp),
-    ] {
-        if port[key].is_object() {
-            return destination(transport, &port[key]["destinationPort"]);
-        }
-    }
-    let shaped = |key: &str| {
-        port[key]
-            .is_object()
-            .then(|| (Transport::parse(port[key]["protocol"].as_str()), &port[key]))
-    };
-    if let Some((Some(transport), number)) = shaped("portNumber") {
-        return single(transport, &number["port"]);
-    }
-    if let Some((Some(transport), range)) = shaped("portRange") {
-        return between(transport, range);
-    }
-    match port["namedPort"].as_str() {
-        Some(name) => RulePort::Named(Transport::Tcp, name.to_owned()),
-        None => RulePort::Numbers(PortSet::all()),
-    }
-}
-
-fn destination(transport: Transport, port: &Value) -> RulePort {
-    if port["range"].is_object() {
-        return between(transport, &port["range"]);
-    }
-    if port["number"].is_number() {
-        return single(transport, &port["number"]);
-    }
-    RulePort::Numbers(PortSet::all_of(transport))
-}
-
-fn single(transport: Transport, number: &Value) -> RulePort {
-    let number = number
-        .as_i64()
-        .and_then(|number| i32::try_from(number).ok())
-        .unwrap_or(-1);
-    RulePort::Numbers(numbers(transport, number, number))
-}
-
-fn between(transport: Transport, range: &Value) -> RulePort {
-    let end = |key: &str| {
-        range[key]
-            .as_i64()
-            .and_then(|number| i32::try_from(number).ok())
-            .unwrap_or(-1)
-    };
-    RulePort::Numbers(numbers(transport, end("start"), end("end")))
-}
-
-impl ClusterRule {
-    pub(super) fn ports_of(&self, to: &Class) -> PortSet {
-        Rule {
-            peers: None,
-            ports: self.ports.clone(),
-        }
-        .ports_of(to)
+        all
     }
 }

@@ -25,6 +25,7 @@ enum Requirement {
 pub struct UnknownOperator(pub String);
 
 impl Selector {
+    /// Reads the API's selector.
     pub(super) fn parse(selector: &LabelSelector) -> Result<Self, UnknownOperator> {
         let labels = selector
             .match_labels
@@ -54,6 +55,15 @@ impl Selector {
             .map(Self)
     }
 
+    /// What each `In` requirement asks: a label key and the values it may have.
+    pub(super) fn required(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().filter_map(|requirement| match requirement {
+            Requirement::In(key, values) => Some((key.as_str(), values.as_slice())),
+            _ => None,
+        })
+    }
+
+    /// Whether labels meet every requirement.
     pub(super) fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| match requirement {
             Requirement::In(key, values) => {

@@ -1,14 +1,15 @@
 //! The model: namespaces, classes of pods, policies. Kept up to date one object at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::ResourceExt;
 
-use super::policy::{ClusterPolicyFacts, PolicyFacts};
+use super::cluster_policy::ClusterPolicyFacts;
+use super::policy::PolicyFacts;
 use super::ports::Transport;
-use super::selector::Labels;
+use super::selector::{Labels, Selector};
 
 /// A namespace, as far as policies see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +41,8 @@ pub struct Class {
     pub labels: Labels,
     /// Whether they live in the node's network: then no policy selects them.
     pub host_network: bool,
-    /// Numbers of their named ports.
-    pub named_ports: BTreeMap<(Transport, String), u16>,
+    /// Their named ports. Containers of one pod may give the same name to different numbers.
+    pub named_ports: BTreeSet<(Transport, String, u16)>,
 }
 
 impl Class {
@@ -51,7 +52,7 @@ impl Class {
             namespace: namespace.into(),
             labels: Labels::new(),
             host_network: false,
-            named_ports: BTreeMap::new(),
+            named_ports: BTreeSet::new(),
         }
     }
 }
@@ -70,21 +71,17 @@ pub struct PodFacts {
 impl From<&Pod> for PodFacts {
     fn from(pod: &Pod) -> Self {
         let spec = pod.spec.as_ref();
-        let containers = spec.iter().flat_map(|spec| &spec.containers);
-        let sidecars = spec
-            .iter()
-            .flat_map(|spec| spec.init_containers.iter().flatten())
-            .filter(|container| container.restart_policy.as_deref() == Some("Always"));
-        let ports = containers
-            .chain(sidecars)
-            .flat_map(|container| container.ports.iter().flatten());
+        // Init containers listen too, while they run.
+        let containers = spec.iter().flat_map(|spec| {
+            let init = spec.init_containers.iter().flatten();
+            spec.containers.iter().chain(init)
+        });
+        let ports = containers.flat_map(|container| container.ports.iter().flatten());
         let named_ports = ports
             .filter_map(|port| {
                 let transport = Transport::parse(port.protocol.as_deref())?;
-                Some((
-                    (transport, port.name.clone()?),
-                    u16::try_from(port.container_port).ok()?,
-                ))
+                let number = u16::try_from(port.container_port).ok()?;
+                Some((transport, port.name.clone()?, number))
             })
             .collect();
         Self {
@@ -105,25 +102,51 @@ impl From<&Pod> for PodFacts {
 }
 
 /// Everything reachability depends on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     pub(super) namespaces: BTreeMap<String, Labels>,
+    /// Namespaces by label key and value: most selectors ask for one value, and few have it.
+    by_label: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Classes by namespace, with how many pods each has.
     pub(super) classes: BTreeMap<String, BTreeMap<Arc<Class>, usize>>,
     pods: HashMap<(String, String), Arc<Class>>,
-    pub(super) policies: BTreeMap<String, BTreeMap<String, PolicyFacts>>,
-    pub(super) cluster_policies: BTreeMap<String, ClusterPolicyFacts>,
+    policies: BTreeMap<String, BTreeMap<String, PolicyFacts>>,
+    cluster_policies: BTreeMap<String, ClusterPolicyFacts>,
+    /// Names of the ClusterNetworkPolicies whose subject takes in a namespace.
+    subject_to: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl World {
     /// Takes in a namespace.
     pub fn upsert_namespace(&mut self, namespace: NamespaceFacts) {
-        self.namespaces.insert(namespace.name, namespace.labels);
+        let NamespaceFacts { name, labels } = namespace;
+        self.remove_namespace(&name);
+        for (key, value) in &labels {
+            let values = self.by_label.entry(key.clone()).or_default();
+            let names = values.entry(value.clone()).or_default();
+            names.insert(name.clone());
+        }
+        let selecting = self.cluster_policies.values();
+        let selecting = selecting.filter(|policy| policy.namespaces.matches(&labels));
+        let selecting: BTreeSet<String> = selecting.map(|policy| policy.name.clone()).collect();
+        if !selecting.is_empty() {
+            self.subject_to.insert(name.clone(), selecting);
+        }
+        self.namespaces.insert(name, labels);
     }
 
-    /// Forgets a namespace.
+    /// Forgets a namespace; its pods and policies go by themselves.
     pub fn remove_namespace(&mut self, name: &str) {
-        self.namespaces.remove(name);
+        self.subject_to.remove(name);
+        for (key, value) in self.namespaces.remove(name).unwrap_or_default() {
+            let Some(values) = self.by_label.get_mut(&key) else {
+                continue;
+            };
+            forget(values, &value, name);
+            if values.is_empty() {
+                self.by_label.remove(&key);
+            }
+        }
     }
 
     /// Takes in a pod; answers whether its class is new, so that others may reach differently.
@@ -181,19 +204,72 @@ impl World {
 
     /// Forgets a NetworkPolicy.
     pub fn remove_policy(&mut self, namespace: &str, name: &str) {
-        if let Some(policies) = self.policies.get_mut(namespace) {
-            policies.remove(name);
+        let Some(policies) = self.policies.get_mut(namespace) else {
+            return;
+        };
+        policies.remove(name);
+        if policies.is_empty() {
+            self.policies.remove(namespace);
         }
     }
 
     /// Takes in a ClusterNetworkPolicy.
     pub fn upsert_cluster_policy(&mut self, policy: ClusterPolicyFacts) {
+        self.remove_cluster_policy(&policy.name);
+        for (namespace, labels) in &self.namespaces {
+            if policy.namespaces.matches(labels) {
+                let names = self.subject_to.entry(namespace.clone()).or_default();
+                names.insert(policy.name.clone());
+            }
+        }
         self.cluster_policies.insert(policy.name.clone(), policy);
     }
 
     /// Forgets a ClusterNetworkPolicy.
     pub fn remove_cluster_policy(&mut self, name: &str) {
-        self.cluster_policies.remove(name);
+        if self.cluster_policies.remove(name).is_none() {
+            return;
+        }
+        self.subject_to.retain(|_, names| {
+            names.remove(name);
+            !names.is_empty()
+        });
+    }
+
+    /// The NetworkPolicies of a namespace, by name.
+    pub(super) fn policies_in(&self, namespace: &str) -> impl Iterator<Item = &PolicyFacts> {
+        let policies = self.policies.get(namespace).into_iter();
+        policies.flat_map(BTreeMap::values)
+    }
+
+    /// The ClusterNetworkPolicies whose subject takes in a namespace.
+    pub(super) fn cluster_policies_on(&self, namespace: &str) -> Vec<&ClusterPolicyFacts> {
+        if !self.namespaces.contains_key(namespace) {
+            // A namespace not seen yet: by the labels it would have without any of its own.
+            let all = self.cluster_policies.values();
+            return all
+                .filter(|policy| policy.namespaces.matches(self.labels_of(namespace)))
+                .collect();
+        }
+        let names = self.subject_to.get(namespace).into_iter().flatten();
+        names
+            .filter_map(|name| self.cluster_policies.get(name))
+            .collect()
+    }
+
+    /// The namespaces a selector selects, found without asking each where the selector names values.
+    pub(super) fn namespaces_matching(&self, selector: &Selector) -> Vec<&str> {
+        let having = |(key, values): (&str, &[String])| -> Vec<&str> {
+            let known = self.by_label.get(key).into_iter();
+            let known = known.flat_map(|known| values.iter().filter_map(|value| known.get(value)));
+            known.flatten().map(String::as_str).collect()
+        };
+        let fewest = selector.required().map(having).min_by_key(Vec::len);
+        let asked = fewest.unwrap_or_else(|| self.namespaces.keys().map(String::as_str).collect());
+        let selected = asked.into_iter();
+        selected
+            .filter(|name| selector.matches(self.labels_of(name)))
+            .collect()
     }
 
     /// The classes of a namespace, and a pod nobody has made yet.
@@ -212,6 +288,18 @@ impl World {
         classes
     }
 
+    /// Namespaces with pods in the node's network, and how many: nodes reach every pod whatever
+    /// policies say, so these are what remains where everything else is closed.
+    pub fn host_network_pods(&self) -> BTreeMap<String, usize> {
+        let mut residual = BTreeMap::new();
+        for (class, pods) in self.classes.values().flatten() {
+            if class.host_network {
+                *residual.entry(class.namespace.clone()).or_default() += pods;
+            }
+        }
+        residual
+    }
+
     /// Pods of a namespace that live in the node's network, as labels.
     pub fn host_network_classes(&self, namespace: &str) -> Vec<Arc<Class>> {
         self.classes
@@ -227,5 +315,15 @@ impl World {
     pub(super) fn labels_of(&self, namespace: &str) -> &Labels {
         static NONE: Labels = Labels::new();
         self.namespaces.get(namespace).unwrap_or(&NONE)
+    }
+}
+
+fn forget(values: &mut BTreeMap<String, BTreeSet<String>>, value: &str, name: &str) {
+    let Some(names) = values.get_mut(value) else {
+        return;
+    };
+    names.remove(name);
+    if names.is_empty() {
+        values.remove(value);
     }
 }
