@@ -84,7 +84,8 @@ impl From<&ClusterNetworkPolicy> for ClusterPolicyFacts {
         let tier = read::<Tier>(field("tier"));
         let priority = read::<i64>(field("priority"));
         let subject = read::<Subject>(field("subject")).and_then(Subject::parse);
-        let understood = tier.is_some() && priority.is_some() && subject.is_some();
+        let placed = tier.is_some() && priority.is_some();
+        let subject_is_read = subject.is_some();
         let (namespaces, pods) = subject.unwrap_or_default();
         let rules = |key: &str| -> Vec<ClusterRule> {
             let rules = match field(key) {
@@ -94,7 +95,12 @@ impl From<&ClusterNetworkPolicy> for ClusterPolicyFacts {
             };
             let rules = rules.into_iter().map(ClusterRule::parse);
             let rules = rules.map(|rule| ClusterRule {
-                understood: rule.understood && understood,
+                // Nobody knows which denials a pass takes a flow past, if not where it stands.
+                action: match rule.action {
+                    Action::Pass if !placed => Action::Accept,
+                    known => known,
+                },
+                understood: rule.understood && placed && subject_is_read,
                 ..rule
             });
             rules.collect()

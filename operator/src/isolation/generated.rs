@@ -77,6 +77,7 @@ fn policy_port() -> impl Strategy<Value = Value> {
         ),
         Just(json!({"protocol": "UDP"})),
         Just(json!({"port": "http"})),
+        Just(json!({"port": "http", "protocol": "UDP"})),
         Just(json!({"port": "dns", "protocol": "UDP"})),
     ]
 }

@@ -8,6 +8,10 @@
 //! - A pair is open where the source's egress *and* the destination's ingress allow it.
 //! - Policies do not select pods in the node's network, and nodes reach every pod (kubelet probes):
 //!   such pods are a residual that is shown, not a hole in a policy.
+//! - Outside the cluster there are only addresses: what blocks open is told to the address, less what
+//!   was declared. That some network plugins match pods by blocks too is not modelled: who is let in
+//!   by a block that was not declared is reported as that block.
+//! - ClusterNetworkPolicies of equal priority may be applied in any order: what some order opens is open.
 //! - A policy that is not understood counts as one that may allow anything, never as one that isolates.
 
 mod addresses;

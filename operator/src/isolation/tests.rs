@@ -267,6 +267,32 @@ fn a_cluster_policy_that_opens_is_named_and_one_not_understood_closes_nothing() 
 }
 
 #[test]
+fn a_pass_of_unknown_place_takes_flows_past_any_denial() {
+    let rule = |action: &str| json!([{"action": action, "from": [{"namespaces": {}}]}]);
+    let cluster = |name: &str, tier: &str, action: &str| json!({"metadata": {"name": name}, "spec": {"tier": tier, "priority": 1, "subject": {"namespaces": {}}, "ingress": rule(action)}});
+    let namespaces = [ns("a", json!({})), ns("tools", json!({}))];
+    let deny = cluster("deny", "Baseline", "Deny");
+    let world = world(
+        &namespaces,
+        &[],
+        &[],
+        &[deny, cluster("pass", "Later", "Pass")],
+    );
+    let expected = Expected {
+        own: ["a".to_owned()].into(),
+        ..Expected::default()
+    };
+    let found = exposures(&world, &expected, &|_| None);
+    assert!(
+        found.iter().any(|exposure| exposure.from == "tools"
+            && exposure
+                .what
+                .contains("ClusterNetworkPolicy pass, ingress[0], which is not understood")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_peer_of_no_known_kind_is_not_understood() {
     let strange = policy(
         "a",
