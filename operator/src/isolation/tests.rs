@@ -293,6 +293,25 @@ fn a_pass_of_unknown_place_takes_flows_past_any_denial() {
 }
 
 #[test]
+fn a_pass_of_networks_may_take_pods_past_a_denial() {
+    let cluster = json!({"metadata": {"name": "out"}, "spec": {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}, "egress": [
+        {"action": "Pass", "to": [{"networks": ["10.0.0.0/8"]}]},
+        {"action": "Deny", "to": [{"namespaces": {}}]},
+    ]}});
+    let namespaces = [ns("a", json!({})), ns("tools", json!({}))];
+    let world = world(&namespaces, &[], &[], &[cluster]);
+    let expected = Expected {
+        own: ["a".to_owned()].into(),
+        ..Expected::default()
+    };
+    let found = exposures(&world, &expected, &|_| None);
+    assert!(
+        found.iter().any(|exposure| exposure.to == "tools"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_peer_of_no_known_kind_is_not_understood() {
     let strange = policy(
         "a",
