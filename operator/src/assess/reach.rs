@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::isolation::{Expected, Exposure, Side, exposures};
+use crate::isolation::{Expected, Exposure, Side, unexpected};
 use crate::record::TenantRecord;
 use crate::tenant::rendering::Hold;
 
@@ -128,11 +128,12 @@ pub fn evaluate_all(context: &Context) {
 }
 
 fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String>) {
-    let facts = facts(context, record);
-    if facts.undeclared.is_empty() {
-        open.remove(&record.tenant);
-    } else {
+    let (facts, ajar) = facts(context, record);
+    // Open at its own end is enough: the far end may open without anything changing here.
+    if ajar || !facts.undeclared.is_empty() {
         open.insert(record.tenant.clone());
+    } else {
+        open.remove(&record.tenant);
     }
     let mut known = context
         .reachability
@@ -162,14 +163,15 @@ fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String
     context.queue.wake(&record.tenant);
 }
 
-fn facts(context: &Context, record: &TenantRecord) -> ReachabilityFacts {
+/// What is reachable, and whether the tenant's own end is open to somebody undeclared.
+fn facts(context: &Context, record: &TenantRecord) -> (ReachabilityFacts, bool) {
     let expected = expected(context, record);
     let world = context
         .caches
         .world
         .read()
         .unwrap_or_else(PoisonError::into_inner);
-    let found = exposures(&world, &expected, &|namespace| {
+    let found = unexpected(&world, &expected, &|namespace| {
         context.holders.of(namespace)
     });
     let in_node_network = |namespaces: &mut dyn Iterator<Item = &String>| -> Vec<String> {
@@ -180,11 +182,12 @@ fn facts(context: &Context, record: &TenantRecord) -> ReachabilityFacts {
     };
     let own = in_node_network(&mut record.namespaces.iter());
     drop(world);
-    ReachabilityFacts {
-        undeclared: found.iter().map(undeclared).collect(),
+    let facts = ReachabilityFacts {
+        undeclared: found.shown.iter().map(undeclared).collect(),
         undeclared_host_network_pods: own,
         host_network_pods: Vec::new(),
-    }
+    };
+    (facts, found.ajar)
 }
 
 fn undeclared(exposure: &Exposure) -> UndeclaredFlow {
