@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -182,13 +182,7 @@ impl Access {
     /// When the identity does not fit into a certificate, or the file cannot be written.
     pub fn kubeconfig(&self, identity: &Identity) -> Result<PathBuf> {
         match &self.0.door {
-            Door::Plane(pki) => {
-                let pair = pki.client(identity)?;
-                let certificate = self.write("client.crt", &pair.certificate)?;
-                let key = self.write("client.key", &pair.key)?;
-                let user = json!({ "client-certificate": certificate, "client-key": key });
-                self.write_kubeconfig(&self.0.url, user)
-            }
+            Door::Plane(_) => self.kubeconfig_at(identity, &self.0.url),
             Door::Existing { file, .. } if *identity == Identity::admin() => Ok(file.clone()),
             Door::Existing { kubeconfig, .. } => {
                 let mut copy = (**kubeconfig).clone();
@@ -204,6 +198,24 @@ impl Access {
                 self.write("kubeconfig", &text)
             }
         }
+    }
+
+    /// As [`Access::kubeconfig`] on a plane, for a program that reaches the API server elsewhere (from a node, say).
+    ///
+    /// # Errors
+    ///
+    /// As [`Access::kubeconfig`]; and on an existing cluster, which has one address only.
+    pub fn kubeconfig_at(&self, identity: &Identity, url: &str) -> Result<PathBuf> {
+        let Door::Plane(pki) = &self.0.door else {
+            bail!("an existing cluster is reached where its kubeconfig says, not at {url}");
+        };
+        let pair = pki.client(identity)?;
+        let certificate = self.write("client.crt", &pair.certificate)?;
+        let key = self.write("client.key", &pair.key)?;
+        self.write_kubeconfig(
+            url,
+            json!({ "client-certificate": certificate, "client-key": key }),
+        )
     }
 
     /// Writes a kubeconfig file with a bearer token; `url` replaces the server's address (a fault proxy's, say).

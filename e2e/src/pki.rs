@@ -1,6 +1,7 @@
 //! Certificates of one plane: a CA for server and clients, one for the front proxy, and the ServiceAccount key.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -31,8 +32,8 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    /// Makes everything and writes it into `folder`.
-    pub(crate) fn new(folder: &Path) -> Result<Self> {
+    /// Makes everything and writes it into `folder`. `address` is a further one at which the API server answers.
+    pub(crate) fn new(folder: &Path, address: Option<Ipv4Addr>) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let ca = authority("tenure-harness-ca")?;
         let proxy_ca = authority("tenure-harness-front-proxy-ca")?;
@@ -47,7 +48,7 @@ impl Pki {
         pki.write("front-proxy-ca.crt", &proxy_ca.pem())?;
         pki.write("front-proxy.crt", &pki.front_proxy.certificate)?;
         pki.write("front-proxy.key", &pki.front_proxy.key)?;
-        pki.write_pair("apiserver", &issue(&pki.ca, server()?)?)?;
+        pki.write_pair("apiserver", &issue(&pki.ca, server(address)?)?)?;
         let kubelet_client =
             Identity::user("kube-apiserver-kubelet-client").group("system:masters");
         pki.write_pair("kubelet-client", &pki.client(&kubelet_client)?)?;
@@ -99,8 +100,8 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
     CertifiedIssuer::self_signed(params, key).context("cannot sign the authority's certificate")
 }
 
-fn server() -> Result<CertificateParams> {
-    let names = [
+fn server(address: Option<Ipv4Addr>) -> Result<CertificateParams> {
+    let usual = [
         "127.0.0.1",
         "10.96.0.1",
         "localhost",
@@ -109,7 +110,9 @@ fn server() -> Result<CertificateParams> {
         "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ];
-    let mut params = params("kube-apiserver", names.map(String::from).to_vec())?;
+    let names = usual.map(String::from).into_iter();
+    let names = names.chain(address.map(|address| address.to_string()));
+    let mut params = params("kube-apiserver", names.collect())?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)
 }

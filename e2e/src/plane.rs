@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,6 +38,8 @@ pub struct PlaneOptions {
     pub keep: bool,
     /// Further flags for the API server (`--feature-gates=...`).
     pub api_server_flags: Vec<String>,
+    /// The address under which a node reaches the API server (its port is forwarded there).
+    pub address: Option<Ipv4Addr>,
 }
 
 impl Default for PlaneOptions {
@@ -46,6 +48,7 @@ impl Default for PlaneOptions {
             name: "plane".to_owned(),
             keep: false,
             api_server_flags: Vec::new(),
+            address: None,
         }
     }
 }
@@ -84,11 +87,15 @@ impl Plane {
     /// When a binary cannot be built, or a component does not become ready (with the end of its log).
     pub async fn start(options: PlaneOptions) -> Result<Self> {
         install_tls();
-        let stack = tokio::task::spawn_blocking(Stack::ensure)
+        let ensure = match options.address {
+            Some(_) => Stack::ensure_with_node,
+            None => Stack::ensure,
+        };
+        let stack = tokio::task::spawn_blocking(ensure)
             .await
             .context("the build thread has died")??;
         let work = WorkDir::new(&options.name, options.keep)?;
-        let pki = Arc::new(Pki::new(&work.path().join("pki"))?);
+        let pki = Arc::new(Pki::new(&work.path().join("pki"), options.address)?);
         let ports = Ports {
             etcd: free_port()?,
             etcd_peer: free_port()?,
@@ -142,6 +149,11 @@ impl Plane {
     /// The ways in. The plane derefs to it, too.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// The port at which the API server answers on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.ports.api_server
     }
 
     /// What the API server has recorded.
@@ -326,6 +338,11 @@ impl Plane {
             // Never rotated: tests read it from marks.
             "--audit-log-maxsize=100000".to_owned(),
         ];
+        flags.extend(
+            self.options
+                .address
+                .map(|address| format!("--advertise-address={address}")),
+        );
         flags.extend(self.options.api_server_flags.iter().cloned());
         flags
     }

@@ -34,17 +34,40 @@ pub enum Tool {
     Kubectl,
     /// Helm 4.
     Helm,
+    /// Puts pods on nodes.
+    KubeScheduler,
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Makes Service addresses work on a node.
+    KubeProxy,
+    /// The CNI's enforcer: NetworkPolicies as packet filters.
+    KubeRouter,
+    /// The cluster's DNS, with the plugins that needs.
+    Coredns,
 }
 
 impl Tool {
-    /// Every tool, in the order in which they are built.
-    pub const ALL: [Self; 5] = [
+    /// What a control plane is made of, in the order in which it is built.
+    pub const PLANE: [Self; 5] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::Kubectl,
         Self::Helm,
     ];
+    /// What a node needs besides.
+    pub const NODE: [Self; 5] = [
+        Self::KubeScheduler,
+        Self::Kubelet,
+        Self::KubeProxy,
+        Self::KubeRouter,
+        Self::Coredns,
+    ];
+
+    /// Every tool, in the order in which they are built.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PLANE.into_iter().chain(Self::NODE)
+    }
 
     /// The name of the binary.
     pub fn name(self) -> &'static str {
@@ -54,6 +77,11 @@ impl Tool {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::KubeRouter => "kube-router",
+            Self::Coredns => "coredns",
         }
     }
 
@@ -64,6 +92,11 @@ impl Tool {
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
+            Self::KubeRouter => "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+            Self::Coredns => ".",
         }
     }
 
@@ -71,15 +104,26 @@ impl Tool {
         let folder = match self {
             Self::Etcd => "etcd",
             Self::Helm => "helm",
-            Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => "kubernetes",
+            Self::KubeRouter => "kube-router",
+            Self::Coredns => "coredns",
+            _ => "kubernetes",
         };
         repository().join("e2e/stack").join(folder)
     }
 
     fn ldflags(self) -> &'static str {
         match self {
-            Self::Etcd | Self::Helm => "-s -w",
-            Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => KUBERNETES_LDFLAGS,
+            Self::Etcd | Self::Helm | Self::KubeRouter | Self::Coredns => "-s -w",
+            _ => KUBERNETES_LDFLAGS,
+        }
+
+    }
+
+    /// What the binary is made from, besides the modules' own text.
+    fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Coredns => &["go.mod", "go.sum", "main.go"],
+            _ => &["go.mod", "go.sum"],
         }
     }
 
@@ -90,7 +134,7 @@ impl Tool {
     /// When `go.mod` or `go.sum` cannot be read.
     pub fn binary(self) -> Result<PathBuf> {
         let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
+        for file in self.sources() {
             let path = self.module().join(file);
             let bytes =
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -115,15 +159,27 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Builds what is missing (blocking: minutes on a cold machine, with progress on standard error) and returns where
-    /// everything lies.
+    /// Builds what a control plane lacks (blocking: minutes on a cold machine, with progress on standard error) and
+    /// returns where everything lies.
     ///
     /// # Errors
     ///
     /// When Go is missing, or a build fails (with the end of its output).
     pub fn ensure() -> Result<Self> {
-        let binaries = Tool::ALL
-            .into_iter()
+        Self::of(Tool::PLANE.into_iter())
+    }
+
+    /// As [`Stack::ensure`], for a control plane and a node.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::ensure`].
+    pub fn ensure_with_node() -> Result<Self> {
+        Self::of(Tool::all())
+    }
+
+    fn of(tools: impl Iterator<Item = Tool>) -> Result<Self> {
+        let binaries = tools
             .map(|tool| Ok((tool, tool.binary()?)))
             .collect::<Result<Vec<_>>>()?;
         if binaries.iter().all(|(_, path)| path.exists()) {
@@ -143,7 +199,7 @@ impl Stack {
         Ok(Self { binaries })
     }
 
-    /// The binary of `tool`.
+    /// The binary of `tool`; an empty path where this stack is a control plane's and the tool a node's.
     pub fn path(&self, tool: Tool) -> &Path {
         self.binaries
             .iter()
@@ -300,7 +356,7 @@ impl Progress {
     }
 }
 
-/// Starts [`Stack::ensure`] on a thread of its own, for a caller that has other work meanwhile.
+/// Starts [`Stack::ensure_with_node`] on a thread of its own, for a caller that has other work meanwhile.
 pub fn ensure_in_background() -> thread::JoinHandle<Result<Stack>> {
-    thread::spawn(Stack::ensure)
+    thread::spawn(Stack::ensure_with_node)
 }

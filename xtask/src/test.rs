@@ -115,8 +115,7 @@ fn system_packages(steps: &mut Steps) -> BTreeSet<&'static str> {
 
 /// Whether every Go program is built.
 fn is_built() -> bool {
-    Tool::ALL
-        .iter()
+    Tool::all()
         .all(|tool| tool.binary().is_ok_and(|path| path.exists()))
 }
 
