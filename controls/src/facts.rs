@@ -191,6 +191,8 @@ pub struct ReachabilityFacts {
 pub struct ProbeResult {
     /// When it ran.
     pub at: Timestamp,
+    /// Until when it counts: two intervals, after which another should have come.
+    pub counts_until: Timestamp,
     /// The flow that a policy allows went through; otherwise the probe shows nothing.
     pub allowed_passed: bool,
     /// The flow that a policy denies was stopped.

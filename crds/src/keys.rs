@@ -78,5 +78,11 @@ pub const GUARD_PARAMETERS: &str = "tenure-guard-parameters";
 pub const TENANT_NAMESPACES: &str = "tenant-namespaces";
 /// Lease renewed only after a full evaluation pass.
 pub const FRESHNESS_LEASE: &str = "tenure-freshness";
+/// Lease that keeps what the probe pair last showed, in its annotations.
+pub const PROBE_LEASE: &str = "tenure-probe";
+/// Annotation of the probe's Lease: `passed` or `not passed`.
+pub const PROBE_ALLOWED: &str = "tenure.dev/allowed-flow";
+/// Annotation of the probe's Lease: `stopped` or `not stopped`.
+pub const PROBE_DENIED: &str = "tenure.dev/denied-flow";
 /// Break-glass group where TenancyPolicy names none. Nobody is in it by default.
 pub const DEFAULT_BREAK_GLASS_GROUP: &str = "tenure:break-glass";

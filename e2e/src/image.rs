@@ -59,13 +59,19 @@ impl Image {
         let configuration = serde_json::to_vec(&self.configuration(&digest))?;
         let name = format!("{}.json", hex(&configuration));
         let layer_name = format!("{digest}/layer.tar");
-        let manifest = json!([{ "Config": name, "RepoTags": [self.reference], "Layers": [layer_name] }]);
-        let file = File::create(archive)
-            .with_context(|| format!("cannot write {}", archive.display()))?;
+        let manifest =
+            json!([{ "Config": name, "RepoTags": [self.reference], "Layers": [layer_name] }]);
+        let file =
+            File::create(archive).with_context(|| format!("cannot write {}", archive.display()))?;
         let mut tar = tar::Builder::new(file);
         add(&mut tar, &name, &configuration, 0o644)?;
         add(&mut tar, &layer_name, &layer, 0o644)?;
-        add(&mut tar, "manifest.json", &serde_json::to_vec(&manifest)?, 0o644)?;
+        add(
+            &mut tar,
+            "manifest.json",
+            &serde_json::to_vec(&manifest)?,
+            0o644,
+        )?;
         tar.into_inner()?.flush()?;
         Ok(())
     }
@@ -108,7 +114,13 @@ pub fn build_operator() -> Result<PathBuf> {
     let folder = target().join("image");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(repository())
-        .args(["build", "--release", "--locked", "--package", "tenure-operator"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "tenure-operator",
+        ])
         // The explicit triple keeps the flag away from build scripts and macros, which must stay dynamic.
         .args(["--target", &triple, "--target-dir"])
         .arg(&folder)
@@ -130,7 +142,12 @@ fn architecture() -> &'static str {
     }
 }
 
-fn add(tar: &mut tar::Builder<impl std::io::Write>, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+fn add(
+    tar: &mut tar::Builder<impl std::io::Write>,
+    name: &str,
+    bytes: &[u8],
+    mode: u32,
+) -> Result<()> {
     let mut header = header(bytes.len() as u64, mode);
     tar.append_data(&mut header, name, bytes)
         .with_context(|| format!("cannot write {name} into the archive"))

@@ -116,7 +116,6 @@ impl Tool {
             Self::Etcd | Self::Helm | Self::KubeRouter | Self::Coredns => "-s -w",
             _ => KUBERNETES_LDFLAGS,
         }
-
     }
 
     /// What the binary is made from, besides the modules' own text.

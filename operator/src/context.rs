@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use tenure_controls::facts::{GuardFacts, ReachabilityFacts, VersionFacts};
+use tenure_controls::facts::{GuardFacts, ProbeResult, ReachabilityFacts, VersionFacts};
 
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
@@ -42,6 +42,8 @@ pub struct Context {
     pub guards: RwLock<Option<Vec<GuardFacts>>>,
     /// Versions of cluster and operator; nothing until they were asked.
     pub versions: RwLock<Option<VersionFacts>>,
+    /// What the probe pair last showed; nothing until it ran.
+    pub probe: RwLock<Option<ProbeResult>>,
     /// Reachability per tenant as last evaluated.
     pub reachability: RwLock<HashMap<String, ReachabilityFacts>>,
     /// Tenants evaluated since the running pass began.
@@ -76,6 +78,7 @@ impl Context {
             policy: RwLock::new(Arc::new(Accepted::builtin())),
             guards: RwLock::default(),
             versions: RwLock::default(),
+            probe: RwLock::default(),
             reachability: RwLock::default(),
             evaluated: Mutex::default(),
             last_pass: RwLock::default(),

@@ -13,6 +13,7 @@ pub mod isolation;
 pub mod observe;
 pub mod platform;
 pub mod policy;
+pub mod probe;
 pub mod record;
 pub mod run;
 pub mod settings;

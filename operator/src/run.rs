@@ -20,7 +20,7 @@ use crate::guards::text;
 use crate::observe::{Health, serve};
 use crate::record::{ConfigMaps, Records};
 use crate::settings::Settings;
-use crate::{assess, guards, platform, tenant};
+use crate::{assess, guards, platform, probe, tenant};
 
 /// Reconciles at once; more would only queue at the API server.
 const CONCURRENCY: usize = 8;
@@ -97,12 +97,14 @@ pub async fn operator_with(
     // What controls lean on is looked at before the first verdict: a restart then finds everything as
     // it left it, and writes nothing.
     read_freshness(&context, &client).await;
+    probe::restore(&context, &client).await;
     guards::check(&context, &client, &builtin).await;
     assess::reach::evaluate_all(&context);
     context.wake_all();
     health.set_ready();
     tracing::info!(tenants = context.tenants().len(), "ready");
 
+    let probes = tokio::spawn(probe::follow(context.clone(), client.clone(), stop.clone()));
     let passes = tokio::spawn(evaluate(context.clone(), client, builtin, stop.clone()));
     let reachability = tokio::spawn(assess::reach::follow(context.clone(), reach, stop.clone()));
     let worker = context.clone();
@@ -118,6 +120,7 @@ pub async fn operator_with(
         })
         .await;
     passes.await.context("the evaluation task ended badly")?;
+    probes.await.context("the probe task ended badly")?;
     reachability
         .await
         .context("the reachability task ended badly")?;

@@ -38,6 +38,9 @@ pub struct Settings {
     /// Seconds between full evaluation passes; also how often guards are proven alive.
     #[arg(long, env = "TENURE_INTERVAL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=600))]
     pub interval_seconds: u64,
+    /// Seconds between two runs of the probe pair, as the chart's CronJob starts its targets.
+    #[arg(long, env = "TENURE_PROBE_INTERVAL_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=3600))]
+    pub probe_interval_seconds: u64,
     /// Name of this process in events.
     #[arg(long, env = "POD_NAME")]
     pub instance: Option<String>,

@@ -115,8 +115,7 @@ fn system_packages(steps: &mut Steps) -> BTreeSet<&'static str> {
 
 /// Whether every Go program is built.
 fn is_built() -> bool {
-    Tool::all()
-        .all(|tool| tool.binary().is_ok_and(|path| path.exists()))
+    Tool::all().all(|tool| tool.binary().is_ok_and(|path| path.exists()))
 }
 
 /// Whether a step that needs the Go programs may run. The names of the end-to-end steps are known after the build only, so

@@ -27,6 +27,31 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end -}}
 
+{{/* Labels by which the operator and a policy know the probe's targets. */}}
+{{- define "tenure.probeLabels" -}}
+app.kubernetes.io/name: tenure
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: tenure
+app.kubernetes.io/component: probe
+{{- end -}}
+
+{{/* What every pod of the release may not do; restricted, as Pod Security calls it. */}}
+{{- define "tenure.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+{{- define "tenure.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop:
+    - ALL
+{{- end -}}
+
 {{/* Labels that inform. */}}
 {{- define "tenure.labels" -}}
 app.kubernetes.io/name: tenure

@@ -8,7 +8,7 @@ use tenure_crds::status::Verdict::{
     Compliant, Drifted, Expired, NotApplicable, NotCovered, Unknown,
 };
 
-use super::{Context, GUARD_PROOF_MAX_AGE, Outcome, PROBE_MAX_AGE, amendment_stands, is_recent};
+use super::{Context, GUARD_PROOF_MAX_AGE, Outcome, amendment_stands, is_recent};
 use crate::catalogue::Check;
 use crate::facts::{AgreementFacts, Direction, NamespaceFacts, UndeclaredFlow};
 use crate::reason::Reason;
@@ -321,11 +321,15 @@ fn network_enforcer(context: &Context<'_>) -> Outcome {
     let Some(probe) = &context.facts.probe else {
         return Outcome::plain(Unknown, Reason::EnforcerNotProven);
     };
-    if !is_recent(probe.at, PROBE_MAX_AGE, context.now) {
+    let counted = probe.counts_until.duration_since(probe.at);
+    if !is_recent(probe.at, counted, context.now) {
         return Outcome::said(
             Unknown,
             Reason::EnforcerNotProven,
-            format!("the last probe is of {} and counts for 24 hours", probe.at),
+            format!(
+                "the last probe is of {} and counted until {}",
+                probe.at, probe.counts_until
+            ),
         );
     }
     if !probe.allowed_passed {

@@ -22,8 +22,6 @@ use crate::reason::Reason;
 
 /// How long the proof that a guard is alive counts.
 pub const GUARD_PROOF_MAX_AGE: SignedDuration = SignedDuration::from_mins(15);
-/// How long the proof that the network plugin enforces policies counts.
-pub const PROBE_MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// How far an observation may lie ahead of the clock before it counts as unusable.
 pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(2);
 

@@ -90,6 +90,7 @@ pub(crate) fn good() -> Facts {
         reachability: Some(ReachabilityFacts::default()),
         probe: Some(ProbeResult {
             at: ago(60),
+            counts_until: ago(-60),
             allowed_passed: true,
             denied_stopped: true,
         }),
@@ -590,6 +591,7 @@ fn network_control_waits_for_a_recent_probe() {
         move |f: &mut Facts| {
             f.probe = Some(ProbeResult {
                 at,
+                counts_until: at + SignedDuration::from_mins(10),
                 allowed_passed,
                 denied_stopped,
             });
@@ -608,7 +610,7 @@ fn network_control_waits_for_a_recent_probe() {
         );
         check(
             id,
-            probe(ago(24 * 60 + 1), true, true),
+            probe(ago(11), true, true),
             Unknown,
             Reason::EnforcerNotProven,
         );

@@ -55,8 +55,19 @@ impl Machine {
     pub fn start(folder: &Path) -> Result<Self> {
         let log = folder.join("machine.log");
         let args = [
-            "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
-            "bash", "-c", INIT, "init", NAME,
+            "--net",
+            "--mount",
+            "--uts",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "--",
+            "bash",
+            "-c",
+            INIT,
+            "init",
+            NAME,
         ];
         let holder = Process::start(Recipe {
             name: "machine".to_owned(),
@@ -222,13 +233,21 @@ fn lay_cable(init: u32) -> Result<u8> {
             "link", "add", &outside, "type", "veth", "peer", "name", "uplink", "netns", &inside,
         ]);
         if made.is_ok() {
-            ip(&["address", "add", &format!("{}/30", host(slot)), "dev", &outside])?;
+            ip(&[
+                "address",
+                "add",
+                &format!("{}/30", host(slot)),
+                "dev",
+                &outside,
+            ])?;
             ip(&["link", "set", &outside, "up"])?;
             return Ok(slot);
         }
     }
     ip(&["link", "show"])?;
-    bail!("no free slot for a virtual Ethernet cable: are a hundred nodes running, or is this not root?")
+    bail!(
+        "no free slot for a virtual Ethernet cable: are a hundred nodes running, or is this not root?"
+    )
 }
 
 fn ip(args: &[&str]) -> Result<()> {

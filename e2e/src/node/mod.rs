@@ -200,7 +200,10 @@ struct Parts<'a> {
 impl Parts<'_> {
     /// Carries the API server's port to the host's end of the cable.
     fn forward(&self, port: u16) -> Result<Process> {
-        let listen = format!("TCP-LISTEN:{port},bind={},fork,reuseaddr", self.machine.host());
+        let listen = format!(
+            "TCP-LISTEN:{port},bind={},fork,reuseaddr",
+            self.machine.host()
+        );
         Process::start(Recipe {
             name: "forward".to_owned(),
             program: program("socat")?,
@@ -267,7 +270,8 @@ impl Parts<'_> {
     }
 
     fn kubelet(&self) -> Result<Process> {
-        let configuration = self.write("kubelet.yaml", &self.kubelet_configuration().to_string())?;
+        let configuration =
+            self.write("kubelet.yaml", &self.kubelet_configuration().to_string())?;
         let identity = Identity::user(format!("system:node:{NAME}")).group("system:nodes");
         let args = [
             format!("--config={}", configuration.display()),
@@ -325,8 +329,11 @@ impl Parts<'_> {
         });
         let configuration = self.write("kube-proxy.yaml", &configuration.to_string())?;
         let args = [format!("--config={}", configuration.display())];
-        self.machine
-            .spawn("kube-proxy", self.access.stack().path(Tool::KubeProxy), &args)
+        self.machine.spawn(
+            "kube-proxy",
+            self.access.stack().path(Tool::KubeProxy),
+            &args,
+        )
     }
 
     fn enforcer(&self) -> Result<Process> {
@@ -341,8 +348,11 @@ impl Parts<'_> {
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             "--iptables-sync-period=10s".to_owned(),
         ];
-        self.machine
-            .spawn("kube-router", self.access.stack().path(Tool::KubeRouter), &args)
+        self.machine.spawn(
+            "kube-router",
+            self.access.stack().path(Tool::KubeRouter),
+            &args,
+        )
     }
 
     fn scheduler(&self) -> Result<Process> {

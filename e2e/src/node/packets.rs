@@ -25,7 +25,16 @@ pub async fn flow(kubectl: &Kubectl, from: (&str, &str), to: &str, port: u16) ->
     // The last word tells an answer of `nc` from one of kubectl or the kubelet.
     let script = format!("nc -z -w 2 {to} {port} && echo passes || echo cut");
     let output = kubectl
-        .run(&["--namespace", namespace, "exec", pod, "--", "sh", "-c", &script])
+        .run(&[
+            "--namespace",
+            namespace,
+            "exec",
+            pod,
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ])
         .await?;
     match output.stdout.trim() {
         "passes" => Ok(Flow::Passes),

@@ -60,8 +60,11 @@ pub fn tenant(
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
             .cloned(),
-        // The probe pair needs a node; until it has run, nobody claims that packets are cut.
-        probe: None,
+        probe: context
+            .probe
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone(),
         guards: context
             .guards
             .read()

@@ -264,7 +264,6 @@ impl Writer {
         now: Timestamp,
         interval_seconds: i32,
     ) -> Result<(), kube::Error> {
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(keys::FRESHNESS_LEASE.into()),
@@ -277,8 +276,14 @@ impl Writer {
                 ..LeaseSpec::default()
             }),
         };
+        self.write_lease(namespace, &lease).await
+    }
+
+    /// Writes a Lease of ours that says when something was last seen.
+    pub async fn write_lease(&self, namespace: &str, lease: &Lease) -> Result<(), kube::Error> {
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(keys::FIELD_MANAGER).force();
-        api.patch(keys::FRESHNESS_LEASE, &params, &Patch::Apply(&lease))
+        api.patch(&lease.name_any(), &params, &Patch::Apply(lease))
             .await
             .map(|_| ())
     }

@@ -88,6 +88,7 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
+            probe_interval_seconds: 300,
             namespace: "tenure-system".into(),
             service_account: "tenure-operator".into(),
             listen: ([127, 0, 0, 1], 0).into(),

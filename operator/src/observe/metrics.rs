@@ -8,6 +8,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+use tenure_controls::facts::ProbeResult;
 use tenure_crds::status::{ControlStatus, Verdict};
 
 use crate::tenant::drift::Drift;
@@ -26,6 +27,8 @@ pub struct Metrics {
     exposures: IntGaugeVec,
     undecodable: IntGaugeVec,
     parked: IntGaugeVec,
+    probe_flow: IntGaugeVec,
+    probe_at: IntGauge,
     /// Unix time of the last full evaluation pass.
     pub last_pass: IntGauge,
     verdicts: Mutex<HashMap<String, HashMap<String, Verdict>>>,
@@ -113,6 +116,18 @@ impl Metrics {
                 "tenure_namespace_parked",
                 "1 for each namespace that left its tenant's list and is kept isolated.",
                 &["customertenant", "namespace"],
+            ),
+            probe_flow: gauge(
+                "tenure_probe_flow_ok",
+                "1 while a flow of the probe pair did what its policy says, as last seen.",
+                &["flow"],
+            ),
+            probe_at: register(
+                &registry,
+                IntGauge::new(
+                    "tenure_probe_timestamp_seconds",
+                    "Unix time at which the probe pair last ran; 0 if never.",
+                ),
             ),
             last_pass: register(
                 &registry,
@@ -227,6 +242,19 @@ impl Metrics {
         self.guard_alive
             .with_label_values(&[guard])
             .set(i64::from(alive));
+    }
+
+    /// Says what the probe pair showed.
+    pub fn probe(&self, result: &ProbeResult) {
+        for (flow, ok) in [
+            ("allowed", result.allowed_passed),
+            ("denied", result.denied_stopped),
+        ] {
+            self.probe_flow
+                .with_label_values(&[flow])
+                .set(i64::from(ok));
+        }
+        self.probe_at.set(result.at.as_second());
     }
 
     /// Says whether an object can be read.
