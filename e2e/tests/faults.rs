@@ -165,6 +165,7 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
     .await?;
     let client = ClientBuilder::try_from(config)?.with_layer(&faults).build();
     let settings = Settings {
+        probe_interval_seconds: 300,
         namespace: "tenure-system".into(),
         service_account: "tenure-operator".into(),
         listen: ([127, 0, 0, 1], 0).into(),

@@ -62,7 +62,7 @@ pub async fn follow(context: Arc<Context>, client: Client, stop: CancellationTok
         match pod {
             None => return,
             Some(Err(error)) => {
-                tracing::warn!(%error, "watch of the probe's targets failed; retrying")
+                tracing::warn!(%error, "watch of the probe's targets failed; retrying");
             }
             Some(Ok(pod)) => {
                 let uid = pod.uid().unwrap_or_default();
