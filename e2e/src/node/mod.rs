@@ -85,17 +85,18 @@ impl Cluster {
             parts.kubelet()?,
             parts.service_proxy()?,
         ];
-        let enforcer = parts.enforcer()?;
         let scheduler = parts.scheduler()?;
         let cluster = Self {
             scheduler,
-            enforcer: Mutex::new(Some(enforcer)),
+            enforcer: Mutex::new(None),
             _parts: running,
             machine,
             plane,
             work,
         };
         cluster.node_ready().await?;
+        // It looks for its node once, and ends where there is none.
+        cluster.start_enforcer()?;
         cluster.dns().await?;
         Ok(cluster)
     }

@@ -23,7 +23,7 @@ pub enum Flow {
 pub async fn flow(kubectl: &Kubectl, from: (&str, &str), to: &str, port: u16) -> Result<Flow> {
     let (namespace, pod) = from;
     // The last word tells an answer of `nc` from one of kubectl or the kubelet.
-    let script = format!("nc -z -w 2 {to} {port} && echo passes || echo cut");
+    let script = format!("nc -w 2 {to} {port} </dev/null >/dev/null && echo passes || echo cut");
     let output = kubectl
         .run(&[
             "--namespace",

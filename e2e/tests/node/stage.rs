@@ -111,7 +111,7 @@ impl Stage {
     /// A server (Ready as long as the kubelet reaches it) and a client.
     pub async fn pods(&self, namespace: &str) -> Result<()> {
         let serve = format!(
-            "nc -lk -p {STREAM} -e sh -c 'while echo alive; do sleep 1; done' & exec httpd -f -p {PORT} -h /tmp"
+            "nc -ll -p {STREAM} -e sh -c 'while echo alive; do sleep 1; done' & exec httpd -f -p {PORT} -h /tmp"
         );
         for (name, script, port) in [
             ("server", serve.as_str(), Some(PORT)),
