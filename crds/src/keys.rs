@@ -78,6 +78,8 @@ pub const GUARD_PARAMETERS: &str = "tenure-guard-parameters";
 pub const TENANT_NAMESPACES: &str = "tenant-namespaces";
 /// Lease renewed only after a full evaluation pass.
 pub const FRESHNESS_LEASE: &str = "tenure-freshness";
+/// Lease of the process that may write.
+pub const LEADER_LEASE: &str = "tenure-operator";
 /// Lease that keeps what the probe pair last showed, in its annotations.
 pub const PROBE_LEASE: &str = "tenure-probe";
 /// Annotation of the probe's Lease: `passed` or `not passed`.

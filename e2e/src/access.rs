@@ -371,6 +371,24 @@ impl Session {
         &self.token
     }
 
+    /// How an audit log names the token: `JTI=<its id>`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON web token with an id.
+    pub fn credential(&self) -> Result<String> {
+        use base64::Engine as _;
+        let payload = self
+            .token
+            .split('.')
+            .nth(1)
+            .context("a token has three parts")?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload)?;
+        let claims: Value = serde_json::from_slice(&bytes)?;
+        let id = claims["jti"].as_str().context("the token has no id")?;
+        Ok(format!("JTI={id}"))
+    }
+
     /// A client with the token.
     ///
     /// # Errors

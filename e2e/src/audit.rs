@@ -51,6 +51,9 @@ pub struct User {
     /// The username.
     #[serde(default)]
     pub username: String,
+    /// What else the authenticator said, such as which token it was.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Vec<String>>,
     /// The groups.
     #[serde(default)]
     pub groups: Vec<String>,

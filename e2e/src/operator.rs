@@ -31,6 +31,10 @@ pub struct OperatorOptions {
     pub images: Vec<String>,
     /// Where it reaches the API server, if not directly (a proxy that makes faults, say): `https://host:port`.
     pub url: Option<String>,
+    /// The pod it believes to be: one that was killed and comes again under the same name leads at once.
+    pub instance: String,
+    /// Further environment variables (those of a clock that can be set, say).
+    pub env: Vec<(String, OsString)>,
     /// Leave it running when this process ends.
     pub keep: bool,
 }
@@ -42,6 +46,8 @@ impl Default for OperatorOptions {
             interval_seconds: 5,
             images: vec![IMAGE.to_owned()],
             url: None,
+            instance: "tenure-operator-0".to_owned(),
+            env: Vec::new(),
             keep: false,
         }
     }
@@ -52,6 +58,7 @@ impl Default for OperatorOptions {
 pub struct Operator {
     process: Process,
     port: u16,
+    credential: String,
 }
 
 impl Operator {
@@ -92,26 +99,63 @@ impl Operator {
             name: "operator".to_owned(),
             program,
             args: args.into_iter().map(OsString::from).collect(),
-            env: vec![
+            env: [
                 ("KUBECONFIG".to_owned(), kubeconfig.into_os_string()),
                 ("NO_COLOR".to_owned(), OsString::from("1")),
-            ],
-            log: access.folder().join("operator.log"),
+                ("POD_NAME".to_owned(), options.instance.clone().into()),
+            ]
+            .into_iter()
+            .chain(options.env)
+            .collect(),
+            log: access.folder().join(format!("{}.log", options.instance)),
             detached: options.keep,
         })?;
-        Ok(Self { process, port })
+        Ok(Self {
+            process,
+            port,
+            credential: session.credential()?,
+        })
     }
 
-    /// Waits until `/readyz` says so.
+    /// Waits until it leads and has begun its work.
     ///
     /// # Errors
     ///
-    /// When it ends first or is not ready in time, with the end of its log.
+    /// When it ends first or does not lead in time, with the end of its log.
     pub async fn ready(&self) -> Result<()> {
+        self.says("leading").await
+    }
+
+    /// Waits until it stands by: Ready, and another one leads.
+    ///
+    /// # Errors
+    ///
+    /// When it ends first or is not there in time, with the end of its log.
+    pub async fn stands_by(&self) -> Result<()> {
+        self.says("standing by").await
+    }
+
+    async fn says(&self, what: &str) -> Result<()> {
         until_ready(&self.process, READY, async || {
-            self.get("/readyz").await.map(drop)
+            let said = self.get("/readyz").await?;
+            anyhow::ensure!(said.contains(what), "it says {said:?}, not {what:?}");
+            Ok(())
         })
         .await
+    }
+
+    /// How an audit log names its token: two operators share their user.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
+    /// Waits for its end, however it comes.
+    ///
+    /// # Errors
+    ///
+    /// When it still runs after `limit`.
+    pub fn ended(&self, limit: Duration) -> Result<std::process::ExitStatus> {
+        self.process.wait(limit)
     }
 
     /// Asks it to end (SIGTERM), as Kubernetes does, and waits until it has.

@@ -35,7 +35,7 @@ pub struct Context {
     /// Who is due.
     pub queue: Arc<Queue>,
     /// Figures for Prometheus.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// The platform's settings in force.
     pub policy: RwLock<Arc<Accepted>>,
     /// The guards as last compared and proven; nothing until they were.
@@ -57,6 +57,10 @@ pub struct Context {
 
 impl Context {
     /// Shared state around its parts.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each part is made by another step of the start"
+    )]
     pub fn new(
         settings: Settings,
         writer: Writer,
@@ -65,6 +69,7 @@ impl Context {
         holders: Holders,
         records: Records,
         queue: Arc<Queue>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             settings,
@@ -74,7 +79,7 @@ impl Context {
             holders,
             records,
             queue,
-            metrics: Metrics::new(),
+            metrics,
             policy: RwLock::new(Arc::new(Accepted::builtin())),
             guards: RwLock::default(),
             versions: RwLock::default(),

@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
+use crate::cluster::leadership::{Candidate, Election};
 use crate::cluster::{Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
-use crate::observe::{Health, serve};
+use crate::observe::{Health, Metrics, serve};
 use crate::record::{ConfigMaps, Records};
 use crate::settings::Settings;
 use crate::{assess, guards, platform, probe, tenant};
@@ -40,8 +41,12 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
 
 /// Runs the operator through `client` until `stop`.
 ///
+/// The caches are filled before it stands for election, so that a standby takes over at once; memory is read after it
+/// was elected, so that nothing another leader wrote is missed.
+///
 /// # Errors
-/// Where it cannot start: no address to listen on, or no memory to read.
+/// Where it cannot start (no address to listen on, no memory to read), and where it is no longer the leader: whoever
+/// runs it starts it again.
 pub async fn operator_with(
     client: Client,
     settings: Settings,
@@ -51,23 +56,111 @@ pub async fn operator_with(
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
-    // Memory comes first: nothing is written before it has been read.
-    let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
+    let (metrics, health) = (Arc::new(Metrics::new()), Health::default());
+    let serving = stop.child_token();
+    let server = tokio::spawn(serve(
+        listener,
+        metrics.clone(),
+        health.clone(),
+        serving.clone(),
+    ));
+    let ended = term(client, settings, builtin, metrics, health, stop).await;
+    serving.cancel();
+    ended?;
+    server
         .await
-        .context("what must not be forgotten cannot be read; not starting without it")?;
+        .context("the admin server ended badly")?
+        .context("the admin server broke")
+}
+
+/// Stands by, leads once elected, and lets go.
+async fn term(
+    client: Client,
+    settings: Settings,
+    builtin: Vec<text::Builtin>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let (queue, holders, reach) = (
         Queue::new(),
         Holders::default(),
         Arc::new(assess::reach::Changes::default()),
     );
-    for record in records
-        .all()
-        .iter()
-        .filter(|record| record.ended_at.is_none())
-    {
+    let caches = Caches::new(&queue, &holders, &reach);
+    caches.spawn(&client, &settings.namespace);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = fill(&caches) => {}
+    }
+    let candidate = Candidate::this(settings.instance.as_deref());
+    let election = Election::new(client.clone(), &settings.namespace, candidate);
+    health.stands_by();
+    tracing::info!("standing by");
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        () = election.win() => {}
+    }
+    tracing::info!("leading");
+    metrics.leads(true);
+    let work = stop.child_token();
+    let led = lead(
+        election.claim().fence(client),
+        settings,
+        builtin,
+        Parts {
+            queue,
+            holders,
+            reach,
+            caches,
+            metrics: metrics.clone(),
+        },
+        health,
+        work.clone(),
+    );
+    let ended = tokio::select! {
+        ended = led => ended,
+        lost = election.keep() => Err(lost.into()),
+    };
+    work.cancel();
+    metrics.leads(false);
+    election.release().await;
+    ended
+}
+
+/// What stands before there is a leader.
+struct Parts {
+    queue: Arc<Queue>,
+    holders: Holders,
+    reach: Arc<assess::reach::Changes>,
+    caches: Caches,
+    metrics: Arc<Metrics>,
+}
+
+/// Leads until `stop`; `client` writes only while this process holds its claim.
+async fn lead(
+    client: Client,
+    settings: Settings,
+    builtin: Vec<text::Builtin>,
+    parts: Parts,
+    health: Health,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Parts {
+        queue,
+        holders,
+        reach,
+        caches,
+        metrics,
+    } = parts;
+    // Memory comes first: nothing is written before it has been read.
+    let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
+        .await
+        .context("what must not be forgotten cannot be read; not starting without it")?;
+    let lasting = records.all();
+    for record in lasting.iter().filter(|record| record.ended_at.is_none()) {
         holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
     }
-    let caches = Caches::new(&queue, &holders, &reach);
     let events = Events::new(client.clone(), settings.instance.clone());
     let context = Arc::new(Context::new(
         settings,
@@ -77,20 +170,8 @@ pub async fn operator_with(
         holders,
         records,
         queue.clone(),
+        metrics,
     ));
-    let health = Health::default();
-    let server = tokio::spawn(serve(
-        listener,
-        context.clone(),
-        health.clone(),
-        stop.clone(),
-    ));
-
-    context.caches.spawn(&client, &context.settings.namespace);
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        () = fill(&context.caches) => {}
-    }
     ask_versions(&context, &client).await;
     // Settings first, so that no tenant is rendered under stricter ones for a moment.
     platform::reconcile(context.clone()).await;
@@ -101,7 +182,7 @@ pub async fn operator_with(
     guards::check(&context, &client, &builtin).await;
     assess::reach::evaluate_all(&context);
     context.wake_all();
-    health.set_ready();
+    health.leads();
     tracing::info!(tenants = context.tenants().len(), "ready");
 
     let probes = tokio::spawn(probe::follow(context.clone(), client.clone(), stop.clone()));
@@ -123,11 +204,7 @@ pub async fn operator_with(
     probes.await.context("the probe task ended badly")?;
     reachability
         .await
-        .context("the reachability task ended badly")?;
-    server
-        .await
-        .context("the admin server ended badly")?
-        .context("the admin server broke")
+        .context("the reachability task ended badly")
 }
 
 /// Waits for every cache, saying so while it takes long.

@@ -44,7 +44,8 @@ impl Stage {
         };
         stage.install().await?;
         guards_loaded(stage.cluster.plane.access()).await?;
-        let policy = json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {}});
+        // Where public cloud is undeclared, separation is Unknown whatever packets do.
+        let policy = json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {"hosting": {"publicCloud": true}}});
         stage.apply(&policy).await?;
         let approver = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "reviewer-approves"},

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod diff;
 pub mod events;
 pub mod kind;
+pub mod leadership;
 pub mod queue;
 pub mod writer;
 

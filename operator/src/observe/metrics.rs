@@ -27,6 +27,7 @@ pub struct Metrics {
     exposures: IntGaugeVec,
     undecodable: IntGaugeVec,
     parked: IntGaugeVec,
+    leader: IntGauge,
     probe_flow: IntGaugeVec,
     probe_at: IntGauge,
     /// Unix time of the last full evaluation pass.
@@ -116,6 +117,13 @@ impl Metrics {
                 "tenure_namespace_parked",
                 "1 for each namespace that left its tenant's list and is kept isolated.",
                 &["customertenant", "namespace"],
+            ),
+            leader: register(
+                &registry,
+                IntGauge::new(
+                    "tenure_leader",
+                    "1 while this process is the leader, 0 on standby.",
+                ),
             ),
             probe_flow: gauge(
                 "tenure_probe_flow_ok",
@@ -242,6 +250,11 @@ impl Metrics {
         self.guard_alive
             .with_label_values(&[guard])
             .set(i64::from(alive));
+    }
+
+    /// Says whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Says what the probe pair showed.

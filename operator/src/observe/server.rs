@@ -2,7 +2,7 @@
 //! that is not in the metrics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -12,26 +12,30 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Context;
+use super::Metrics;
 
-/// Whether the operator has done its start-up work.
+/// How far the operator has come.
 #[derive(Clone, Default)]
-pub struct Health(Arc<AtomicBool>);
+pub struct Health(Arc<AtomicU8>);
+
+const STANDBY: u8 = 1;
+const LEADING: u8 = 2;
 
 impl Health {
-    /// The caches are filled, the record is replayed, reconciling has begun.
-    pub fn set_ready(&self) {
-        self.0.store(true, Ordering::Release);
+    /// The caches are filled; another process leads.
+    pub fn stands_by(&self) {
+        self.0.store(STANDBY, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// The record is replayed, reconciling has begun.
+    pub fn leads(&self) {
+        self.0.store(LEADING, Ordering::Release);
     }
 }
 
 #[derive(Clone)]
 struct Admin {
-    context: Arc<Context>,
+    metrics: Arc<Metrics>,
     health: Health,
 }
 
@@ -41,29 +45,30 @@ struct Admin {
 /// Where the listener breaks.
 pub async fn serve(
     listener: TcpListener,
-    context: Arc<Context>,
+    metrics: Arc<Metrics>,
     health: Health,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(Admin { context, health });
+        .route("/metrics", get(self::metrics))
+        .with_state(Admin { metrics, health });
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    match admin.health.is_ready() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "caches are filling\n"),
+    match admin.health.0.load(Ordering::Acquire) {
+        LEADING => (StatusCode::OK, "ok, leading\n"),
+        STANDBY => (StatusCode::OK, "ok, standing by\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "caches are filling\n"),
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    match admin.context.metrics.render() {
+    match admin.metrics.render() {
         Ok(text) => (
             StatusCode::OK,
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],

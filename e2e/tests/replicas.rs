@@ -1,0 +1,293 @@
+//! Two operators, one writer: failover, handover, a leader that wakes too late, clocks that are set.
+//! The stories run in order on one plane.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where by panicking"
+)]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::json;
+use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
+use tenure_e2e::install::{self, NAMESPACE};
+use tenure_e2e::{Operator, OperatorOptions, Plane, PlaneOptions, always, eventually};
+
+const SOON: Duration = Duration::from_secs(30);
+/// The Lease's length, two seconds, and what a busy machine needs to start the tests' own watch.
+const FAILOVER: Duration = Duration::from_secs(15 + 2);
+/// Debian's library that lets a clock be set for one process.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+const POLICY: &str = "tenure-default-deny";
+const TENANT_NAMESPACE: &str = "acme-prod";
+
+struct Stage {
+    plane: Plane,
+    next: u32,
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let plane = Plane::start(PlaneOptions {
+            name: "replicas".into(),
+            ..PlaneOptions::default()
+        })
+        .await?;
+        install::install(plane.access()).await?;
+        let policy: TenancyPolicy = serde_json::from_value(
+            json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {}}),
+        )?;
+        Api::all(plane.admin()?)
+            .create(&PostParams::default(), &policy)
+            .await?;
+        Ok(Self { plane, next: 0 })
+    }
+
+    /// A replica under a name of its own, with a clock that can be set through the file.
+    async fn replica(&mut self) -> Result<(Operator, Clock)> {
+        self.next += 1;
+        let clock = Clock::new(self.plane.folder().join(format!("clock-{}", self.next)))?;
+        let options = OperatorOptions {
+            instance: format!("tenure-operator-{}", self.next),
+            env: clock.environment(),
+            ..OperatorOptions::default()
+        };
+        let operator = Operator::start_unready(self.plane.access(), options).await?;
+        Ok((operator, clock))
+    }
+
+    async fn tenant(&self) -> Result<()> {
+        let tenants: Api<CustomerTenant> = Api::all(self.plane.admin()?);
+        let tenant = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "CustomerTenant", "metadata": {"name": "acme"},
+            "spec": {
+                "tenantID": "99999999-9999-4999-8999-999999999999", "customer": {"name": "acme"}, "classification": "Internal",
+                "agreements": [{"name": "dsa", "profile": "dsa", "signedOn": "2026-01-01"}], "namespaces": [{"name": "prod"}]
+            }
+        }))?;
+        tenants.create(&PostParams::default(), &tenant).await?;
+        eventually(SOON, "acme is Ready", async || self.is_ready().await).await
+    }
+
+    async fn is_ready(&self) -> Result<()> {
+        let tenants: Api<CustomerTenant> = Api::all(self.plane.admin()?);
+        let status = tenants.get("acme").await?.status.unwrap_or_default();
+        let ready = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready")
+            .context("no Ready yet")?;
+        ensure!(
+            ready.status == "True",
+            "{}: {}",
+            ready.reason,
+            ready.message
+        );
+        Ok(())
+    }
+
+    /// Takes a policy away, past the guards.
+    async fn drift(&self) -> Result<()> {
+        let policies: Api<NetworkPolicy> =
+            Api::namespaced(self.plane.break_glass()?, TENANT_NAMESPACE);
+        policies
+            .delete(POLICY, &DeleteParams::default())
+            .await
+            .map(drop)
+            .map_err(Into::into)
+    }
+
+    async fn stands(&self) -> Result<()> {
+        let policies: Api<NetworkPolicy> = Api::namespaced(self.plane.admin()?, TENANT_NAMESPACE);
+        policies.get(POLICY).await.map(drop).map_err(Into::into)
+    }
+
+    async fn repaired(&self, within: Duration) -> Result<()> {
+        eventually(within, "the policy stands again", async || {
+            self.stands().await
+        })
+        .await
+    }
+
+    async fn holder(&self) -> Result<String> {
+        let leases: Api<Lease> = Api::namespaced(self.plane.admin()?, NAMESPACE);
+        let spec = leases.get(keys::LEADER_LEASE).await?.spec;
+        spec.and_then(|spec| spec.holder_identity)
+            .context("nobody holds the Lease")
+    }
+
+    /// Writes of one operator, Leases included: `(at, what)`.
+    async fn writes_of(
+        &self,
+        credential: &str,
+        mark: tenure_e2e::audit::Mark,
+    ) -> Result<Vec<String>> {
+        let mut events = self.plane.audit().since(mark)?;
+        events.retain(|event| {
+            event.is_write()
+                && event
+                    .user
+                    .extra
+                    .get("authentication.kubernetes.io/credential-id")
+                    .is_some_and(|ids| ids.iter().any(|id| id == credential))
+        });
+        Ok(events.iter().map(tenure_e2e::audit::Event::line).collect())
+    }
+}
+
+/// A clock that is set by writing a file.
+struct Clock(PathBuf);
+
+impl Clock {
+    fn new(file: PathBuf) -> Result<Self> {
+        ensure!(
+            Path::new(FAKETIME).exists(),
+            "{FAKETIME} is missing: apt-get install libfaketime"
+        );
+        let clock = Self(file);
+        clock.set("+0")?;
+        Ok(clock)
+    }
+
+    /// `+1h`, `-1h`.
+    fn set(&self, offset: &str) -> Result<()> {
+        // Replaced as a whole: a process must not read half of it.
+        let next = self.0.with_extension("next");
+        fs::write(&next, offset)?;
+        fs::rename(&next, &self.0)?;
+        Ok(())
+    }
+
+    fn environment(&self) -> Vec<(String, OsString)> {
+        let pairs: [(&str, OsString); 4] = [
+            ("LD_PRELOAD", FAKETIME.into()),
+            ("FAKETIME_TIMESTAMP_FILE", self.0.clone().into()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            // As on a real machine: setting the clock does not move the monotonic one.
+            ("DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stories_of_two_replicas() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    let (first, _) = stage.replica().await?;
+    first.ready().await?;
+    let (second, _) = stage.replica().await?;
+    second.stands_by().await?;
+    stage.tenant().await?;
+    let second = failover(&stage, first, second).await.context("failover")?;
+    let (third, clock) = stage.replica().await?;
+    third.stands_by().await?;
+    handover(&stage, second, &third).await.context("handover")?;
+    let (fourth, other) = stage.replica().await?;
+    fourth.stands_by().await?;
+    clocks(&stage, (third, clock), (&fourth, other))
+        .await
+        .context("clocks")?;
+    let (fifth, _) = stage.replica().await?;
+    fifth.stands_by().await?;
+    late(&stage, fourth, &fifth).await.context("late")
+}
+
+/// A killed leader is missed for the Lease's length and no longer.
+async fn failover(stage: &Stage, leader: Operator, standby: Operator) -> Result<Operator> {
+    ensure!(standby.metrics().await?.contains("tenure_leader 0"));
+    ensure!(leader.metrics().await?.contains("tenure_leader 1"));
+    let start = Instant::now();
+    leader.kill()?;
+    stage.drift().await?;
+    stage.repaired(FAILOVER).await?;
+    eprintln!(
+        "failover: repaired {:.1} s after the leader was killed",
+        start.elapsed().as_secs_f64()
+    );
+    standby.ready().await?;
+    ensure!(standby.metrics().await?.contains("tenure_leader 1"));
+    Ok(standby)
+}
+
+/// A leader that is told to end lets go at once.
+async fn handover(stage: &Stage, leader: Operator, standby: &Operator) -> Result<()> {
+    leader.stop().await?;
+    let start = Instant::now();
+    stage.drift().await?;
+    stage.repaired(Duration::from_secs(5)).await?;
+    eprintln!(
+        "handover: repaired {:.1} s after the leader ended",
+        start.elapsed().as_secs_f64()
+    );
+    standby.ready().await
+}
+
+/// Clocks may be set by an hour, either way, on either side: who leads does not change, nothing opens.
+async fn clocks(
+    stage: &Stage,
+    leader: (Operator, Clock),
+    standby: (&Operator, Clock),
+) -> Result<()> {
+    let holder = stage.holder().await?;
+    for (ours, theirs) in [("+1h", "-1h"), ("-1h", "+1h"), ("+0", "+0"), ("+1h", "-1h")] {
+        leader.1.set(ours)?;
+        standby.1.set(theirs)?;
+        // Longer than a claim: whoever compared clocks would have lost it, or taken it.
+        always(
+            Duration::from_secs(11),
+            "the leader leads, the policy stands",
+            async || {
+                ensure!(stage.holder().await? == holder, "another one leads");
+                stage.stands().await
+            },
+        )
+        .await?;
+        stage.drift().await?;
+        stage.repaired(Duration::from_secs(5)).await?;
+        stage.is_ready().await?;
+    }
+    // Clocks two hours apart, and the one behind has to take over.
+    leader.0.kill()?;
+    stage.drift().await?;
+    stage.repaired(FAILOVER).await?;
+    standby.0.ready().await?;
+    stage.is_ready().await
+}
+
+/// A leader that slept through its Lease writes nothing when it wakes, however much there is to write.
+async fn late(stage: &Stage, leader: Operator, standby: &Operator) -> Result<()> {
+    leader.pause();
+    stage.drift().await?;
+    stage.repaired(FAILOVER).await?;
+    standby.ready().await?;
+    let mark = stage.plane.audit().mark().await?;
+    leader.resume();
+    // It wakes with work before it: what it last knew says that the policy is gone.
+    for _ in 0..20 {
+        if stage.drift().await.is_err() {
+            stage.repaired(SOON).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.repaired(SOON).await?;
+    let status = leader.ended(Duration::from_secs(20))?;
+    ensure!(
+        !status.success(),
+        "a leader that lost its Lease ends as if all were well"
+    );
+    let wrote = stage.writes_of(leader.credential(), mark).await?;
+    ensure!(wrote.is_empty(), "it wrote: {wrote:#?}");
+    let others = stage.writes_of(standby.credential(), mark).await?;
+    ensure!(
+        !others.is_empty(),
+        "the new leader had nothing to write, so this showed nothing"
+    );
+    Ok(())
+}
