@@ -7,11 +7,12 @@ mod system;
 mod test;
 mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use tenure_e2e::image::{Image, build_operator};
 use tenure_e2e::paths::repository;
 
 /// Everything one does with this repository.
@@ -34,6 +35,13 @@ enum Task {
     Test(TestArgs),
     /// Format check, clippy, and the dependency tree against deny.toml.
     Lint,
+    /// Build the operator's image, without a container engine: a static program as an archive that containerd, Docker,
+    /// Podman and skopeo read.
+    Image {
+        /// Where the archive goes.
+        #[arg(long, value_name = "FILE", default_value = "target/image/tenure.tar")]
+        output: PathBuf,
+    },
     /// Write the files that are generated from code: definitions and reference pages.
     Generate {
         /// Write nothing; fail when a file is not what the code says.
@@ -72,6 +80,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args.filter.as_deref(), &args.arguments),
         Task::Lint => test::lint(),
+        Task::Image { output } => image(&output),
         Task::Generate { check } => generate::run(check),
     };
     match result {
@@ -81,6 +90,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn image(output: &Path) -> Result<()> {
+    let image = Image::operator(build_operator()?);
+    image.write(output)?;
+    println!("{} in {}", image.reference, output.display());
+    Ok(())
 }
 
 /// The cargo that runs this, in the root of the repository.

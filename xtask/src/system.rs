@@ -1,7 +1,7 @@
 //! The few programs that tests call and a fresh machine may not have.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 /// A program, Debian's package for it, and the end-to-end test that calls it.
 #[derive(Debug)]
 pub struct Need {
-    /// The program.
+    /// The program; a full path where it is not one to be called by name.
     pub program: &'static str,
     /// Debian's package.
     pub package: &'static str,
@@ -18,11 +18,26 @@ pub struct Need {
 }
 
 /// What tests need beyond Rust and Go.
-pub const NEEDS: [Need; 1] = [Need {
-    program: "uuidgen",
-    package: "uuid-runtime",
-    test: "getting_started",
-}];
+pub const NEEDS: [Need; 10] = [
+    need("getting_started", "uuidgen", "uuid-runtime"),
+    need("replicas", "faketime", "faketime"),
+    need("node", "containerd", "containerd"),
+    need("node", "runc", "runc"),
+    need("node", "/usr/lib/cni/bridge", "containernetworking-plugins"),
+    need("node", "iptables", "iptables"),
+    need("node", "ipset", "ipset"),
+    need("node", "conntrack", "conntrack"),
+    need("node", "socat", "socat"),
+    need("node", "busybox", "busybox-static"),
+];
+
+const fn need(test: &'static str, program: &'static str, package: &'static str) -> Need {
+    Need {
+        program,
+        package,
+        test,
+    }
+}
 
 /// The needs that are not met.
 pub fn missing() -> Vec<&'static Need> {
@@ -80,8 +95,12 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
 }
 
 fn found(program: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    // Root's programs are called by their full path where PATH does not name their folder.
+    let roots = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(roots)
+        .any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use tenure_e2e::helm::Helm;
+use tenure_e2e::image::build_operator;
 use tenure_e2e::paths::{repository, target};
 use tenure_e2e::stack::{Stack, Tool, ensure_in_background};
 
@@ -25,12 +26,14 @@ const WARM: Duration = Duration::from_secs(10 * 60);
 pub const LONG_ABOUT: &str = "\
 Format check, lints, unit, definition, chart and end-to-end tests, the last ones on a real control plane.
 
-Needs Rust and Go. etcd, kube-apiserver, kube-controller-manager, kubectl and helm are built once, while the other steps run. \
+Needs Rust and Go. etcd, the Kubernetes control plane, helm and what a node needs are built once, while the other steps run. \
 As root on Debian the few system packages that tests call are installed; elsewhere what needs them is skipped with a printed \
 reason. With CI=true a skip is a failure. A failed step does not stop the others.
 
 Time budget on two cores: 45 minutes cold (Go builds included), 10 minutes warm.";
 
+/// The test that runs the operator's image.
+const NODE: &str = "node";
 /// The package whose tests need the control plane.
 const E2E: &str = "tenure-e2e";
 
@@ -178,6 +181,9 @@ fn with_stack(
         }
     };
     steps.run("chart: helm lint and template", || chart(&stack));
+    if !missing.contains(NODE) {
+        steps.run("static operator", || build_operator().map(drop));
+    }
     for binary in e2e {
         run_e2e(steps, binary, missing, arguments);
     }

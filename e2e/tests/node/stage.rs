@@ -120,7 +120,8 @@ impl Stage {
         ] {
             self.apply(&pod(namespace, name, script, port)).await?;
         }
-        self.kubectl
+        let wait = self
+            .kubectl
             .run(&[
                 "--namespace",
                 namespace,
@@ -130,9 +131,21 @@ impl Stage {
                 "pod/client",
                 "--timeout=60s",
             ])
-            .await?
-            .success()
-            .map(drop)
+            .await?;
+        if !wait.ok {
+            let events = self
+                .kubectl
+                .run(&[
+                    "--namespace",
+                    namespace,
+                    "get",
+                    "events,pods",
+                    "--output=wide",
+                ])
+                .await?;
+            bail!("the pods of {namespace} are not Ready: {}", events.stdout);
+        }
+        Ok(())
     }
 
     pub async fn address(&self, namespace: &str, pod: &str) -> Result<String> {
@@ -362,6 +375,8 @@ fn pod(namespace: &str, name: &str, script: &str, probe: Option<u16>) -> Value {
     let mut container = json!({
         "name": "main", "image": TOOLBOX, "imagePullPolicy": "Never", "command": ["sh", "-c", script],
         "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        // The harness's node offers no local storage to count.
+        "resources": {"requests": {"ephemeral-storage": "0"}},
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]
     });
     if let Some(port) = probe {
