@@ -55,7 +55,7 @@ pub async fn install(access: &Access) -> Result<()> {
     guards_loaded(access).await
 }
 
-/// Removes the release. The kinds, the tenants and the operator's memory stay, as the chart says.
+/// Removes the release, without asking its hook, which needs a node to run on. The kinds, the tenants and the operator's memory stay, as the chart says.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub async fn install(access: &Access) -> Result<()> {
 pub async fn uninstall(access: &Access) -> Result<()> {
     access
         .helm(&Identity::break_glass())?
-        .run(&["uninstall", RELEASE, "--namespace", NAMESPACE])
+        .run(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--no-hooks"])
         .await?
         .success()
         .map(drop)

@@ -19,3 +19,4 @@ pub mod run;
 pub mod settings;
 pub mod support;
 pub mod tenant;
+pub mod uninstall;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use tenure_operator::settings::Settings;
-use tenure_operator::{observe, probe, run};
+use tenure_operator::{observe, probe, run, uninstall};
 
 /// Turns signed data security agreements into enforced, continuously proven controls.
 #[derive(Parser)]
@@ -16,6 +16,8 @@ struct Cli {
 enum Command {
     /// Keeps every tenant as its agreement demands.
     Operator(Settings),
+    /// Fails while an uninstall would leave something live behind. The chart's pre-delete hook runs it.
+    UninstallCheck,
     /// The far end of the probe pair: listens for a while, in a pod of its own. The chart's CronJob runs it.
     Probe(probe::target::Settings),
 }
@@ -30,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
             observe::logs::init(settings.log_format);
             run::operator(settings).await
         }
+        Command::UninstallCheck => uninstall::check().await,
         Command::Probe(settings) => probe::target::run(settings).await,
     }
 }

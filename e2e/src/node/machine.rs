@@ -172,7 +172,7 @@ impl Drop for Machine {
     fn drop(&mut self) {
         // The cable goes with the namespaces; the control groups of what ran inside do not.
         let _ = self.holder.kill();
-        remove_groups(&self.slot.to_string());
+        remove_groups();
     }
 }
 
@@ -263,27 +263,27 @@ fn ip(args: &[&str]) -> Result<()> {
     )
 }
 
-/// The name of the control group under which everything of a node runs.
-pub(super) fn group(slot: &str) -> String {
-    format!("tenure-node-{slot}")
-}
+/// Where containerd puts the control groups of containers that say nothing else.
+const GROUP: &str = "k8s.io";
+/// A younger group may be one that another node is just filling.
+const YOUNG: Duration = Duration::from_secs(60);
 
-/// Removes the empty control groups a node left behind, deepest first.
-fn remove_groups(slot: &str) {
-    let Ok(controllers) = fs::read_dir("/sys/fs/cgroup") else {
-        return;
-    };
+/// Removes the control groups of containers that were killed with their machine: they are empty, and nobody else will.
+fn remove_groups() {
+    let controllers = fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
     for controller in controllers.flatten() {
-        remove_tree(&controller.path().join(group(slot)));
+        let groups = fs::read_dir(controller.path().join(GROUP))
+            .into_iter()
+            .flatten();
+        for group in groups.flatten().filter(is_old) {
+            // The kernel refuses where a process is left.
+            let _ = fs::remove_dir(group.path());
+        }
     }
 }
 
-fn remove_tree(path: &Path) {
-    let Ok(children) = fs::read_dir(path) else {
-        return;
-    };
-    for child in children.flatten().filter(|child| child.path().is_dir()) {
-        remove_tree(&child.path());
-    }
-    let _ = fs::remove_dir(path);
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let made = entry.metadata().and_then(|data| data.modified());
+    let age = made.ok().and_then(|made| made.elapsed().ok());
+    age.is_some_and(|age| age > YOUNG)
 }

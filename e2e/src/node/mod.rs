@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Node as NodeObject;
 use kube::Api;
 use serde_json::json;
 
-use self::machine::{Machine, NAME, STATE, group, program};
+use self::machine::{Machine, NAME, STATE, program};
 use crate::access::Access;
 use crate::identity::Identity;
 use crate::image::Image;
@@ -286,7 +286,6 @@ impl Parts<'_> {
     }
 
     fn kubelet_configuration(&self) -> serde_json::Value {
-        let slot = self.machine.host().octets()[2];
         json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -306,7 +305,6 @@ impl Parts<'_> {
             "failCgroupV1": false,
             "cgroupsPerQOS": false,
             "enforceNodeAllocatable": [],
-            "cgroupRoot": format!("/{}", group(&slot.to_string())),
             "failSwapOn": false,
             "evictionHard": {},
             "imageGCHighThresholdPercent": 100,

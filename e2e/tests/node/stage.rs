@@ -302,6 +302,39 @@ impl Stage {
         .await
     }
 
+    /// Runs as many operators, and waits until that is so.
+    pub async fn scale(&self, replicas: u32) -> Result<()> {
+        let replicas = format!("--replicas={replicas}");
+        let of = "deployment/tenure-operator";
+        let namespace = "--namespace=tenure-system";
+        self.kubectl
+            .run(&[namespace, "scale", of, &replicas])
+            .await?
+            .success()?;
+        self.kubectl
+            .run(&[namespace, "rollout", "status", of, "--timeout=90s"])
+            .await?
+            .success()
+            .map(drop)
+    }
+
+    /// What the guards refuse to everybody but the emergency group.
+    pub async fn delete_past_the_guards(&self, tenant: &str) -> Result<()> {
+        Api::<CustomerTenant>::all(self.cluster.plane.break_glass()?)
+            .delete(tenant, &kube::api::DeleteParams::default())
+            .await?;
+        Ok(())
+    }
+
+    pub async fn gone(&self, tenant: &str) -> Result<()> {
+        let tenants: Api<CustomerTenant> = Api::all(self.admin());
+        eventually(SOON, &format!("{tenant} is let go"), async || {
+            ensure!(tenants.get_opt(tenant).await?.is_none());
+            Ok(())
+        })
+        .await
+    }
+
     async fn control(&self, tenant: &str, control: &str) -> Result<(String, String)> {
         let tenants: Api<CustomerTenant> = Api::all(self.admin());
         let status = tenants.get(tenant).await?.status.unwrap_or_default();

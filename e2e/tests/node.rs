@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
+#[path = "node/stage.rs"]
 mod stage;
 
 use std::time::Duration;
@@ -29,6 +30,7 @@ async fn the_stories_of_a_node() -> Result<()> {
     probe_pair(&stage).await.context("probe pair")?;
     containment(&stage).await.context("containment")?;
     enforcer_gone(&stage).await.context("enforcer gone")?;
+    still_needed(&stage).await.context("still needed")?;
     uninstalled(&stage).await.context("uninstalled")?;
     Ok(())
 }
@@ -149,19 +151,39 @@ async fn enforcer_gone(stage: &Stage) -> Result<()> {
         .await
 }
 
-/// Without the release the tenants stay isolated, and helm says what it leaves.
-async fn uninstalled(stage: &Stage) -> Result<()> {
-    let said = stage
-        .helm
+/// A tenant in the middle of its end would be left behind: the hook refuses, and says which and why.
+async fn still_needed(stage: &Stage) -> Result<()> {
+    stage.scale(0).await?;
+    stage.delete_past_the_guards("globex").await?;
+    let why = stage.helm.run(&UNINSTALL).await?.refusal()?;
+    let log = stage
+        .kubectl
         .run(&[
-            "uninstall",
-            "tenure",
             "--namespace=tenure-system",
-            "--wait",
-            "--timeout=120s",
+            "logs",
+            "job/tenure-uninstall-check",
         ])
         .await?
         .success()?;
+    ensure!(
+        log.contains("CustomerTenant globex") && log.contains("finalizer"),
+        "helm said {why}; the hook said {log}"
+    );
+    stage.scale(2).await?;
+    stage.gone("globex").await
+}
+
+const UNINSTALL: [&str; 5] = [
+    "uninstall",
+    "tenure",
+    "--namespace=tenure-system",
+    "--wait",
+    "--timeout=120s",
+];
+
+/// Without the release the tenants stay isolated, and helm says what it leaves.
+async fn uninstalled(stage: &Stage) -> Result<()> {
+    let said = stage.helm.run(&UNINSTALL).await?.success()?;
     ensure!(said.contains("[CustomResourceDefinition]"), "{said}");
     let acme = stage.address("acme-prod", "server").await?;
     let data = stage.address("acme-data", "server").await?;
