@@ -5,8 +5,9 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
-#[path = "node/stage.rs"]
-mod stage;
+mod node {
+    pub mod stage;
+}
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use tenure_e2e::eventually;
 use tenure_e2e::node::Flow::{Cut, Passes};
 
-use self::stage::{SOON, Stage};
+use self::node::stage::{SOON, Stage};
 
 /// A control that rests on the network plugin.
 const SEPARATION: &str = "dsa-2.6-logical-separation";
