@@ -350,21 +350,26 @@ async fn drift(stage: &mut Stage) -> Result<()> {
         Ok(())
     })
     .await?;
-    let metrics = stage.operator.as_ref().unwrap().metrics().await?;
-    for kind in [
-        "NetworkPolicy",
-        "ResourceQuota",
-        "LimitRange",
-        "RoleBinding",
-        "Namespace",
-    ] {
-        let counted = metrics.lines().any(|line| {
-            line.starts_with("tenure_drift_total")
-                && line.contains(&format!("kind=\"{kind}\""))
-                && line.contains("customertenant=\"first\"")
-        });
-        ensure!(counted, "{kind} was repaired and not counted");
-    }
+    // The count follows the last repair of its namespace; the object alone is seen a moment earlier.
+    eventually(SOON, "every repaired kind is counted", async || {
+        let metrics = stage.operator.as_ref().unwrap().metrics().await?;
+        for kind in [
+            "NetworkPolicy",
+            "ResourceQuota",
+            "LimitRange",
+            "RoleBinding",
+            "Namespace",
+        ] {
+            let counted = metrics.lines().any(|line| {
+                line.starts_with("tenure_drift_total")
+                    && line.contains(&format!("kind=\"{kind}\""))
+                    && line.contains("customertenant=\"first\"")
+            });
+            ensure!(counted, "{kind} was repaired and not counted");
+        }
+        Ok(())
+    })
+    .await?;
     let events: Api<k8s_openapi::api::events::v1::Event> =
         Api::namespaced(stage.admin(), "default");
     eventually(SOON, "an event names the claimed actor", async || {
