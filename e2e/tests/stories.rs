@@ -688,12 +688,14 @@ async fn vanished(stage: &mut Stage) -> Result<()> {
     Api::<Pod>::namespaced(stage.admin(), "ghost-prod")
         .get("web")
         .await?;
-    let metrics = stage.operator.as_ref().unwrap().metrics().await?;
-    ensure!(
-        metrics.contains(
-            "tenure_customertenant_frozen{customertenant=\"ghost\",reason=\"Vanished\"} 1"
-        )
-    );
+    eventually(SOON, "a metric says that it is frozen", async || {
+        let metrics = stage.operator.as_ref().unwrap().metrics().await?;
+        let frozen =
+            "tenure_customertenant_frozen{customertenant=\"ghost\",reason=\"Vanished\"} 1";
+        ensure!(metrics.contains(frozen), "no {frozen}");
+        Ok(())
+    })
+    .await?;
     install::install(stage.plane.access()).await?;
 
     let mut changed = spec.clone();
