@@ -690,8 +690,7 @@ async fn vanished(stage: &mut Stage) -> Result<()> {
         .await?;
     eventually(SOON, "a metric says that it is frozen", async || {
         let metrics = stage.operator.as_ref().unwrap().metrics().await?;
-        let frozen =
-            "tenure_customertenant_frozen{customertenant=\"ghost\",reason=\"Vanished\"} 1";
+        let frozen = "tenure_customertenant_frozen{customertenant=\"ghost\",reason=\"Vanished\"} 1";
         ensure!(metrics.contains(frozen), "no {frozen}");
         Ok(())
     })
