@@ -1,6 +1,7 @@
 //! The test harness: a real control plane per test binary, and everything one does with it.
 pub mod access;
 pub mod audit;
+pub mod bench;
 pub mod command;
 pub mod demo;
 pub mod helm;

@@ -37,6 +37,8 @@ pub struct OperatorOptions {
     pub env: Vec<(String, OsString)>,
     /// Leave it running when this process ends.
     pub keep: bool,
+    /// The binary, if not that of [`binary`].
+    pub program: Option<PathBuf>,
 }
 
 impl Default for OperatorOptions {
@@ -49,6 +51,7 @@ impl Default for OperatorOptions {
             instance: "tenure-operator-0".to_owned(),
             env: Vec::new(),
             keep: false,
+            program: None,
         }
     }
 }
@@ -80,7 +83,7 @@ impl Operator {
     ///
     /// As [`Operator::start`], but for readiness.
     pub async fn start_unready(access: &Access, options: OperatorOptions) -> Result<Self> {
-        let program = binary()?;
+        let program = options.program.map_or_else(binary, Ok)?;
         let session = access
             .service_account(&options.namespace, SERVICE_ACCOUNT)
             .await?;

@@ -1,5 +1,6 @@
 //! The project's tasks: `cargo xtask <task>`.
 
+mod bench;
 mod demo;
 mod generate;
 mod steps;
@@ -33,6 +34,8 @@ enum Task {
     /// Format check, lints, unit, definition, chart and end-to-end tests.
     #[command(long_about = test::LONG_ABOUT)]
     Test(TestArgs),
+    /// Measure the operator on a real control plane: memory, writes, latencies, as docs/benchmarks.md says.
+    Bench(BenchArgs),
     /// Format check, clippy, and the dependency tree against deny.toml.
     Lint,
     /// Build the operator's image, without a container engine: a static program as an archive that containerd, Docker,
@@ -64,6 +67,26 @@ struct DemoArgs {
     json: Option<PathBuf>,
 }
 
+/// What `bench` is told.
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// Write the figures as JSON: `{"name": value}`.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// How many tenants.
+    #[arg(long, default_value_t = 1000)]
+    tenants: usize,
+    /// Pods of each tenant.
+    #[arg(long, default_value_t = 20)]
+    pods: usize,
+    /// Only this part; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Do nothing for one minute instead of ten; the figure then has another name.
+    #[arg(long)]
+    quick: bool,
+}
+
 /// What `test` is told.
 #[derive(Debug, Args)]
 struct TestArgs {
@@ -79,6 +102,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args.filter.as_deref(), &args.arguments),
+        Task::Bench(args) => bench::run(args),
         Task::Lint => test::lint(),
         Task::Image { output } => image(&output),
         Task::Generate { check } => generate::run(check),

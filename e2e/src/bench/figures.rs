@@ -1,0 +1,100 @@
+//! The figures: named, with their targets, printed as they come and written as JSON.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// What a figure should be at most; a figure without one is stated only.
+pub const TARGETS: [(&str, f64); 12] = [
+    ("converge_ratio", 1.5),
+    ("drift_repair_p99_ms", 250.0),
+    ("operator_rss_mb", 120.0),
+    ("reachability_update_p99_ms", 100.0),
+    ("ready_p99_ms", 1000.0),
+    ("restart_writes", 0.0),
+    ("scrape_ms", 250.0),
+    ("seed200_rss_mb", 60.0),
+    ("seed200_seconds", 15.0),
+    ("settled_cpu_core", 0.01),
+    ("settled_writes_10min", 0.0),
+    ("settled_writes_1min", 0.0),
+];
+
+/// What was measured so far.
+#[derive(Debug)]
+pub struct Figures {
+    file: Option<PathBuf>,
+    values: BTreeMap<String, f64>,
+}
+
+impl Figures {
+    /// No figures yet; each is written to `file` at once, so that a run that is cut short loses none.
+    pub fn new(file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in a figure, rounded to three decimals.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn put(&mut self, name: &str, value: f64) -> Result<()> {
+        let value = (value * 1000.0).round() / 1000.0;
+        let target = TARGETS.iter().find(|(named, _)| *named == name);
+        let verdict = match target {
+            Some((_, most)) if value <= *most => format!("  (at most {most}: met)"),
+            Some((_, most)) => format!("  (at most {most}: MISSED)"),
+            None => String::new(),
+        };
+        println!("   {name:<34} {value:>12}{verdict}");
+        self.values.insert(name.to_owned(), value);
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let text = serde_json::to_string_pretty(&self.values)?;
+        fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Takes in the median, the 99th percentile and the maximum of some times, in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Figures::put`].
+    pub fn put_times(&mut self, name: &str, times: &[Duration]) -> Result<()> {
+        let mut sorted: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        sorted.sort_by(f64::total_cmp);
+        for (suffix, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+            if let Some(value) = quantile(&sorted, share) {
+                self.put(&format!("{name}_{suffix}_ms"), value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The smallest value that at least this share of all does not exceed.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let sorted: Vec<f64> = (1..=200).map(f64::from).collect();
+        assert_eq!(quantile(&sorted, 0.5), Some(100.0));
+        assert_eq!(quantile(&sorted, 0.99), Some(198.0));
+        assert_eq!(quantile(&sorted, 1.0), Some(200.0));
+        assert_eq!(quantile(&[7.0], 0.01), Some(7.0));
+        assert_eq!(quantile(&[], 0.5), None);
+    }
+}
