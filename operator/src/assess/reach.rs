@@ -18,7 +18,7 @@ use crate::record::TenantRecord;
 use crate::tenant::rendering::Hold;
 
 /// Changes that come together are evaluated together.
-const TOGETHER: Duration = Duration::from_millis(100);
+const TOGETHER: Duration = Duration::from_millis(10);
 /// Changes that concern everybody are evaluated at most this often.
 const EVERYBODY: Duration = Duration::from_secs(1);
 
@@ -153,6 +153,15 @@ fn evaluate(context: &Context, record: &TenantRecord, open: &mut BTreeSet<String
             control = "dsa-2.6-logical-separation",
             flow = flow.what,
             "undeclared flow is open"
+        );
+    }
+    let closed = before.iter().flat_map(|before| &before.undeclared);
+    for flow in closed.filter(|flow| !facts.undeclared.contains(flow)) {
+        tracing::info!(
+            tenant = record.tenant,
+            control = "dsa-2.6-logical-separation",
+            flow = flow.what,
+            "undeclared flow is closed"
         );
     }
     context

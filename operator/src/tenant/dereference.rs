@@ -84,6 +84,7 @@ fn claims(
         }
     }
     for other in earlier_without_record(context, tenant) {
+        let Ok(other) = &other.0 else { continue };
         for namespace in self::wanted(&other.name_any(), &other.spec).intersection(wanted) {
             claims
                 .entry(namespace.clone())
@@ -139,26 +140,24 @@ fn id_taken_by(context: &Context, tenant: &CustomerTenant) -> Option<String> {
     }
     earlier_without_record(context, tenant)
         .into_iter()
-        .find(|other| other.spec.tenant_id == *id)
+        .find(|other| {
+            let other = other.0.as_ref();
+            other.is_ok_and(|other| other.spec.tenant_id == *id)
+        })
         .map(|other| other.name_any())
 }
 
 /// Tenants nothing is remembered of yet and that were declared before this one; names break ties.
-fn earlier_without_record(context: &Context, tenant: &CustomerTenant) -> Vec<CustomerTenant> {
+fn earlier_without_record(
+    context: &Context,
+    tenant: &CustomerTenant,
+) -> Vec<Arc<DeserializeGuard<CustomerTenant>>> {
     let order = |tenant: &CustomerTenant| (tenant.creation_timestamp(), tenant.name_any());
-    context
-        .caches
-        .tenants
-        .all()
-        .into_iter()
-        .filter(|other| context.records.tenant(&other.name_any()).is_none())
-        .filter_map(|other| {
-            other
-                .0
-                .as_ref()
-                .ok()
-                .filter(|other| order(other) < order(tenant))
-                .cloned()
-        })
-        .collect()
+    let own = order(tenant);
+    let mut found = context.caches.tenants.all();
+    found.retain(|other| {
+        let earlier = other.0.as_ref().is_ok_and(|other| order(other) < own);
+        earlier && context.records.tenant(&other.name_any()).is_none()
+    });
+    found
 }
