@@ -88,9 +88,9 @@ impl Writer {
 
     /// Makes the live object equal to `desired` where it differs.
     ///
-    /// A missing object is created by server-side apply. One that differs is replaced under its
-    /// resourceVersion: apply cannot remove what others added, and an added selector or rule is
-    /// exactly what must go.
+    /// A missing object is created, and the API server refuses where one stands after all: nothing is
+    /// overwritten that was not looked at. One that differs is replaced under its resourceVersion:
+    /// apply cannot remove what others added, and an added selector or rule is exactly what must go.
     pub async fn converge(
         &self,
         kind: Kind,
@@ -193,11 +193,7 @@ impl Writer {
         K: Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + Debug,
     {
         let api: Api<K> = Api::all(self.client.clone());
-        let params = PostParams {
-            dry_run: false,
-            field_manager: Some(keys::FIELD_MANAGER.into()),
-        };
-        api.replace_status(&object.name_any(), &params, object)
+        api.replace_status(&object.name_any(), &post(), object)
             .await
     }
 
@@ -239,11 +235,7 @@ impl Writer {
             data: Some(data.clone()),
             ..live
         };
-        let params = PostParams {
-            dry_run: false,
-            field_manager: Some(keys::FIELD_MANAGER.into()),
-        };
-        api.replace(keys::GUARD_PARAMETERS, &params, &next)
+        api.replace(keys::GUARD_PARAMETERS, &post(), &next)
             .await
             .map(|_| ())
     }
@@ -289,10 +281,8 @@ impl Writer {
     }
 
     async fn create(&self, kind: Kind, desired: &Value) -> Result<Value, WriteError> {
-        let (api, name) = self.api(kind, desired);
-        let params = PatchParams::apply(keys::FIELD_MANAGER).force();
-        let object = decode(kind, desired)?;
-        let created = api.patch(&name, &params, &Patch::Apply(&object)).await;
+        let (api, _) = self.api(kind, desired);
+        let created = api.create(&post(), &decode(kind, desired)?).await;
         encode(
             kind,
             desired,
@@ -302,11 +292,7 @@ impl Writer {
 
     async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, WriteError> {
         let (api, name) = self.api(kind, object);
-        let params = PostParams {
-            dry_run: false,
-            field_manager: Some(keys::FIELD_MANAGER.into()),
-        };
-        let replaced = api.replace(&name, &params, &decode(kind, object)?).await;
+        let replaced = api.replace(&name, &post(), &decode(kind, object)?).await;
         encode(
             kind,
             object,
@@ -326,6 +312,14 @@ impl Writer {
             _ => Api::all_with(self.client.clone(), &kind.resource()),
         };
         (api, name)
+    }
+}
+
+/// Every create and replacement carries our field manager: one of the marks of what is ours.
+fn post() -> PostParams {
+    PostParams {
+        dry_run: false,
+        field_manager: Some(keys::FIELD_MANAGER.into()),
     }
 }
 

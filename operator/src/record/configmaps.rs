@@ -1,11 +1,12 @@
 //! The record in ConfigMaps of the operator's namespace: one per tenantID, one for the platform.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams};
+use kube::api::{Api, ListParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,8 @@ const LIMIT: usize = 1_000_000;
 /// Records in ConfigMaps; guarded so that only the operator may change them.
 pub struct ConfigMaps {
     api: Api<ConfigMap>,
+    /// Names known to exist: a guess at whether to create or to replace, and no more.
+    standing: Mutex<HashSet<String>>,
 }
 
 impl ConfigMaps {
@@ -28,6 +31,7 @@ impl ConfigMaps {
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
+            standing: Mutex::default(),
         }
     }
 
@@ -64,12 +68,46 @@ impl ConfigMaps {
             data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
             ..ConfigMap::default()
         };
-        let params = PatchParams::apply(keys::FIELD_MANAGER).force();
-        self.api
-            .patch(name, &params, &Patch::Apply(&map))
+        self.put(name, &map)
             .await
-            .map(|_| ())
             .map_err(|error| RecordError::Store(Box::new(error)))
+    }
+
+    /// Creates the record, or replaces the one that stands. The whole of it is ours.
+    async fn put(&self, name: &str, map: &ConfigMap) -> Result<(), kube::Error> {
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(keys::FIELD_MANAGER.into()),
+        };
+        if self.stands(name) {
+            match self.api.replace(name, &params, map).await {
+                // Somebody removed it: it is made again.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => return other.map(drop),
+            }
+        }
+        match self.api.create(&params, map).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.api.replace(name, &params, map).await?;
+            }
+            other => drop(other?),
+        }
+        self.note(name);
+        Ok(())
+    }
+
+    fn stands(&self, name: &str) -> bool {
+        let standing = self.standing.lock();
+        standing
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(name)
+    }
+
+    fn note(&self, name: &str) {
+        let standing = self.standing.lock();
+        standing
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned());
     }
 }
 
@@ -85,6 +123,7 @@ impl Memory for ConfigMaps {
             let mut recalled = Recalled::default();
             for map in found {
                 let name = map.name_any();
+                self.note(&name);
                 if name == PLATFORM {
                     recalled.platform = Some(read(&name, &map)?);
                     continue;
