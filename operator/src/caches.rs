@@ -63,8 +63,8 @@ pub struct Caches {
     pub cluster_roles: Arc<Cache<ClusterRole>>,
     /// Claims.
     pub claims: Arc<Cache<PersistentVolumeClaim>>,
-    /// ConfigMaps of the operator's own namespace.
-    pub own_maps: Arc<Cache<ConfigMap>>,
+    /// The guards' parameters: the one ConfigMap of that name.
+    pub parameters: Arc<Cache<ConfigMap>>,
     /// Guards: validating policies.
     pub guards: Arc<Cache<ValidatingAdmissionPolicy>>,
     /// Guards: their bindings.
@@ -191,7 +191,7 @@ impl Caches {
             roles: Cache::new(waker.any()),
             cluster_roles: Cache::new(|_, _| {}),
             claims: Cache::new(waker.any()),
-            own_maps: Cache::new(waker.platform()),
+            parameters: Cache::new(waker.platform()),
             guards: Cache::new(waker.platform()),
             guard_bindings: Cache::new(waker.platform()),
             stamps: Cache::new(waker.platform()),
@@ -223,8 +223,8 @@ impl Caches {
         spawn_follow(Api::all(client.clone()), config(), &self.claims);
         spawn_follow(
             Api::namespaced(client.clone(), namespace),
-            config(),
-            &self.own_maps,
+            config().fields(&format!("metadata.name={}", keys::GUARD_PARAMETERS)),
+            &self.parameters,
         );
         let ours = || config().labels("app.kubernetes.io/part-of=tenure");
         spawn_follow(Api::all(client.clone()), ours(), &self.guards);
@@ -257,7 +257,7 @@ impl Caches {
         self.roles.ready().await;
         self.cluster_roles.ready().await;
         self.claims.ready().await;
-        self.own_maps.ready().await;
+        self.parameters.ready().await;
         self.guards.ready().await;
         self.guard_bindings.ready().await;
         self.stamps.ready().await;

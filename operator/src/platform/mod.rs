@@ -134,7 +134,7 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
     parameters.insert(keys::TENANT_NAMESPACES.into(), tenants);
     let live = context
         .caches
-        .own_maps
+        .parameters
         .get(&context.settings.namespace, keys::GUARD_PARAMETERS);
     let written = live
         .as_ref()

@@ -216,17 +216,6 @@ impl Records {
         Ok(record)
     }
 
-    /// Writes a tenant's record again, after somebody removed or changed it in the store.
-    ///
-    /// # Errors
-    /// Where the store refuses.
-    pub async fn restore(&self, name: &str) -> Result<(), RecordError> {
-        match self.tenant(name) {
-            Some(record) => self.memory.remember(&record).await,
-            None => Ok(()),
-        }
-    }
-
     /// Remembers the platform settings in force.
     ///
     /// # Errors
