@@ -150,7 +150,7 @@ impl Stage {
     async fn unguarded_delete(&self, name: &str) -> Result<()> {
         let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(self.break_glass());
         bindings
-            .delete("tenure-customertenants", &DeleteParams::default())
+            .delete("tenure-customertenants-deletes", &DeleteParams::default())
             .await?;
         eventually(SOON, "the guard on deletion is gone", async || {
             self.tenants()

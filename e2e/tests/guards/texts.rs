@@ -245,3 +245,57 @@ async fn an_emergency_is_recorded() {
     .await
     .unwrap();
 }
+
+/// The API server counts refusals by binding: one that meets deletions alone counts deletions, and no proof of life.
+#[tokio::test]
+async fn deletions_have_a_binding_of_their_own_and_no_request_has_none() {
+    let any = json!([{ "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["DELETE"] }]);
+    let texts = texts();
+    let binding = |name: &str| {
+        let found = texts.iter().find(|(_, document)| {
+            document["kind"] == "ValidatingAdmissionPolicyBinding"
+                && document["metadata"]["name"] == name
+        });
+        found.map(|(_, document)| document["spec"].clone())
+    };
+    let mut guards = Vec::new();
+    for (file, policy) in &texts {
+        let rules = policy["spec"]["matchConstraints"]["resourceRules"].as_array();
+        let deletes = rules
+            .into_iter()
+            .flatten()
+            .any(|rule| strings(&rule["operations"]).contains(&"DELETE".to_owned()));
+        // `sessions` judges who asks, not what goes.
+        if policy["kind"] != "ValidatingAdmissionPolicy" || !deletes || file == "sessions" {
+            continue;
+        }
+        let name = policy["metadata"]["name"].as_str().unwrap();
+        let mut others = binding(name).unwrap();
+        let mut deletions = binding(&format!("{name}-deletes")).unwrap();
+        // Each request meets exactly one of them...
+        let excluded = others["matchResources"]["excludeResourceRules"].as_array_mut();
+        assert_eq!(excluded.unwrap().pop().unwrap(), any[0], "{file}");
+        let only = deletions["matchResources"].as_object_mut().unwrap();
+        assert_eq!(only.remove("resourceRules").unwrap(), any, "{file}");
+        // ... and in all else they are one.
+        for spec in [&mut others, &mut deletions] {
+            let matching = spec["matchResources"].as_object_mut().unwrap();
+            matching.retain(|_, value| *value != json!([]));
+        }
+        assert_eq!(others, deletions, "{file}");
+        guards.push(file.clone());
+    }
+    guards.sort();
+    let expected = [
+        "approvals",
+        "crds",
+        "customertenants",
+        "managed-objects",
+        "namespaces",
+        "operator",
+        "parameters",
+        "records",
+        "tenancypolicies",
+    ];
+    assert_eq!(guards, expected);
+}
