@@ -57,6 +57,7 @@ pub async fn operator_with(
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
     let (metrics, health) = (Arc::new(Metrics::new()), Health::default());
+    metrics.intervals(settings.interval_seconds, settings.probe_interval_seconds);
     let serving = stop.child_token();
     let server = tokio::spawn(serve(
         listener,
@@ -283,7 +284,7 @@ async fn pass(context: &Arc<Context>, client: &Client, builtin: &[text::Builtin]
         .last_pass
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(now);
-    context.metrics.last_pass.set(now.as_second());
+    context.metrics.passed(now);
     let seconds = i32::try_from(context.settings.interval_seconds).unwrap_or(i32::MAX);
     let holder = context
         .settings
@@ -312,6 +313,9 @@ async fn read_freshness(context: &Context, client: &Client) {
             let renewed = lease
                 .and_then(|lease| lease.spec?.renew_time)
                 .map(|time| time.0);
+            if let Some(renewed) = renewed {
+                context.metrics.passed(renewed);
+            }
             *context
                 .last_pass
                 .write()

@@ -18,6 +18,21 @@ TenancyPolicy changes freely.
 
 ";
 
+const METRICS_HEAD: &str = "\
+<!-- Generated from operator/src/observe/metrics.rs by `cargo xtask generate`; a test fails when it drifts. -->
+
+# Metrics
+
+The operator serves them at `/metrics` on port 8080 of every replica (Service `tenure-operator`, port `http`). Only the leader
+says something about tenants, guards and packets. A replica on standby exports the metrics without labels only, with
+`tenure_leader` 0 and both timestamps 0: take the `max` over replicas. A replica that stops leading ends, and its series with it.
+
+Labels are bounded by the number of tenants, their namespaces, controls and guards; none holds an object's content. The
+[alerts](../alerts.md) are built on these and on one metric of the API server,
+`apiserver_validating_admission_policy_check_total`.
+
+";
+
 /// Writes every generated file, or with `check` compares them with the committed ones.
 ///
 /// # Errors
@@ -60,6 +75,10 @@ fn files() -> Vec<(&'static str, String)> {
             "{LOOSENING_HEAD}{}",
             tenure_operator::policy::loosening::docs_table()
         ),
+    ));
+    files.push((
+        "docs/reference/metrics.md",
+        format!("{METRICS_HEAD}{}", tenure_operator::observe::docs_table()),
     ));
     files
 }

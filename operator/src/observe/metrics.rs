@@ -2,8 +2,10 @@
 //! number of tenants and controls; no label ever holds an object's content.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -12,6 +14,9 @@ use tenure_controls::facts::ProbeResult;
 use tenure_crds::status::{ControlStatus, Verdict};
 
 use crate::tenant::drift::Drift;
+
+/// Upper bounds of a reconcile's time, in seconds.
+const BUCKETS: [f64; 7] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
 
 /// Every metric of the operator.
 pub struct Metrics {
@@ -30,8 +35,10 @@ pub struct Metrics {
     leader: IntGauge,
     probe_flow: IntGaugeVec,
     probe_at: IntGauge,
-    /// Unix time of the last full evaluation pass.
-    pub last_pass: IntGauge,
+    probe_interval: IntGauge,
+    last_pass: IntGauge,
+    interval: IntGauge,
+    families: Vec<Family>,
     verdicts: Mutex<HashMap<String, HashMap<String, Verdict>>>,
 }
 
@@ -44,15 +51,9 @@ impl Default for Metrics {
 impl Metrics {
     /// Every metric, registered.
     pub fn new() -> Self {
-        let registry = Registry::new();
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
-        };
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
-        };
+        let mut new = Families::default();
         Self {
-            tenant_info: gauge(
+            tenant_info: new.gauges(
                 "tenure_customertenant_info",
                 "Tenants known to the operator.",
                 &[
@@ -62,91 +63,103 @@ impl Metrics {
                     "enforcement",
                 ],
             ),
-            tenant_condition: gauge(
+            tenant_condition: new.gauges(
                 "tenure_customertenant_status_condition",
                 "1 for the status a condition has.",
                 &["customertenant", "condition", "status"],
             ),
-            control_status: gauge(
+            control_status: new.gauges(
                 "tenure_control_status",
                 "1 for the verdict a control has.",
                 &["customertenant", "control", "verdict"],
             ),
-            drift: counter(
+            drift: new.counters(
                 "tenure_drift_total",
                 "Repaired deviations from the accepted rendering.",
                 &["customertenant", "control", "kind"],
             ),
-            reconcile: register(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "tenure_reconcile_duration_seconds",
-                        "Time of one reconcile.",
-                    )
-                    .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0]),
-                    &["outcome"],
-                ),
+            reconcile: new.histograms(
+                "tenure_reconcile_duration_seconds",
+                "Time of one reconcile.",
+                &["outcome"],
             ),
-            errors: counter(
+            errors: new.counters(
                 "tenure_reconcile_errors_total",
                 "Reconciles that could not finish, by reason.",
                 &["reason"],
             ),
-            frozen: gauge(
+            frozen: new.gauges(
                 "tenure_customertenant_frozen",
                 "1 while a tenant is frozen: isolation is kept, nothing else happens.",
                 &["customertenant", "reason"],
             ),
-            guard_alive: gauge(
+            guard_alive: new.gauges(
                 "tenure_guard_alive",
                 "1 while a guard's text is the built-in one and it was seen to deny.",
                 &["guard"],
             ),
-            exposures: gauge(
+            exposures: new.gauges(
                 "tenure_customertenant_undeclared_flows",
                 "Flows between a tenant and the world that are open and undeclared.",
                 &["customertenant"],
             ),
-            undecodable: gauge(
+            undecodable: new.gauges(
                 "tenure_object_undecodable",
                 "1 for each object that cannot be read and is skipped.",
                 &["kind", "name"],
             ),
-            parked: gauge(
+            // Not `namespace`: scrapers put the scraped pod's own under that name.
+            parked: new.gauges(
                 "tenure_namespace_parked",
                 "1 for each namespace that left its tenant's list and is kept isolated.",
-                &["customertenant", "namespace"],
+                &["customertenant", "tenant_namespace"],
             ),
-            leader: register(
-                &registry,
-                IntGauge::new(
-                    "tenure_leader",
-                    "1 while this process is the leader, 0 on standby.",
-                ),
+            leader: new.gauge(
+                "tenure_leader",
+                "1 while this process is the leader, 0 on standby.",
             ),
-            probe_flow: gauge(
+            probe_flow: new.gauges(
                 "tenure_probe_flow_ok",
                 "1 while a flow of the probe pair did what its policy says, as last seen.",
                 &["flow"],
             ),
-            probe_at: register(
-                &registry,
-                IntGauge::new(
-                    "tenure_probe_timestamp_seconds",
-                    "Unix time at which the probe pair last ran; 0 if never.",
-                ),
+            probe_at: new.gauge(
+                "tenure_probe_timestamp_seconds",
+                "Unix time at which the probe pair last ran; 0 if never.",
             ),
-            last_pass: register(
-                &registry,
-                IntGauge::new(
-                    "tenure_last_evaluation_timestamp_seconds",
-                    "Unix time of the last full evaluation pass.",
-                ),
+            probe_interval: new.gauge(
+                "tenure_probe_interval_seconds",
+                "How often the probe pair should run; a result counts for two intervals.",
             ),
+            last_pass: new.gauge(
+                "tenure_last_evaluation_timestamp_seconds",
+                "Unix time of the last full evaluation pass; 0 if this process knows of none.",
+            ),
+            interval: new.gauge(
+                "tenure_evaluation_interval_seconds",
+                "Time between two full evaluation passes; one counts for two intervals.",
+            ),
+            families: new.families,
+            registry: new.registry,
             verdicts: Mutex::default(),
-            registry,
         }
+    }
+
+    /// Every metric there is, whether it has a series yet or not.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// Says how often evaluation passes and the probe pair are due.
+    pub fn intervals(&self, evaluation_seconds: u64, probe_seconds: u64) {
+        let seconds = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.interval.set(seconds(evaluation_seconds));
+        self.probe_interval.set(seconds(probe_seconds));
+    }
+
+    /// Says when the last full evaluation pass ended.
+    pub fn passed(&self, at: Timestamp) {
+        self.last_pass.set(at.as_second());
     }
 
     /// Says what a tenant is.
@@ -170,6 +183,11 @@ impl Metrics {
                     .set(value);
             }
         }
+    }
+
+    /// Says nothing of a tenant's conditions any more: the object that had them is gone.
+    pub fn no_conditions(&self, tenant: &str) {
+        remove_of(&self.tenant_condition, tenant, &[]);
     }
 
     /// Says where a tenant's controls stand: one series per tenant and control.
@@ -212,7 +230,7 @@ impl Metrics {
             &self.parked,
             &self.exposures,
         ] {
-            remove_of(gauge, tenant);
+            remove_of(gauge, tenant, &[]);
         }
     }
 
@@ -225,7 +243,7 @@ impl Metrics {
 
     /// Says whether a tenant is frozen, and why.
     pub fn frozen(&self, tenant: &str, reason: Option<&str>) {
-        remove_of(&self.frozen, tenant);
+        remove_of(&self.frozen, tenant, reason.as_slice());
         if let Some(reason) = reason {
             self.frozen.with_label_values(&[tenant, reason]).set(1);
         }
@@ -239,7 +257,8 @@ impl Metrics {
 
     /// Says which namespaces of a tenant are parked.
     pub fn parked<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) {
-        remove_of(&self.parked, tenant);
+        let namespaces: Vec<&str> = namespaces.collect();
+        remove_of(&self.parked, tenant, &namespaces);
         for namespace in namespaces {
             self.parked.with_label_values(&[tenant, namespace]).set(1);
         }
@@ -302,8 +321,9 @@ impl Metrics {
     }
 }
 
-/// Removes every series of a tenant from a gauge that has few series per tenant.
-fn remove_of(gauge: &IntGaugeVec, tenant: &str) {
+/// Removes the series of a tenant from a gauge that has few of them, but for those with a label's value in `keep`: what
+/// stays must not be missing even for a moment, a scrape may come in it.
+fn remove_of(gauge: &IntGaugeVec, tenant: &str, keep: &[&str]) {
     use prometheus::core::Collector;
     for family in gauge.collect() {
         for metric in family.get_metric() {
@@ -312,21 +332,158 @@ fn remove_of(gauge: &IntGaugeVec, tenant: &str) {
                 .iter()
                 .map(|pair| (pair.name(), pair.value()))
                 .collect();
-            if labels.get("customertenant") == Some(&tenant) {
+            let stays = labels
+                .iter()
+                .any(|(label, value)| *label != "customertenant" && keep.contains(value));
+            if labels.get("customertenant") == Some(&tenant) && !stays {
                 let _ = gauge.remove(&labels);
             }
         }
     }
 }
 
-fn register<C: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: Result<C, prometheus::Error>,
-) -> C {
-    let collector =
-        collector.unwrap_or_else(|error| unreachable!("metric names are constants: {error}"));
-    registry
-        .register(Box::new(collector.clone()))
-        .unwrap_or_else(|error| unreachable!("registered once: {error}"));
-    collector
+/// A metric as the reference describes it.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: String,
+    /// `gauge`, `counter` or `histogram`.
+    pub kind: &'static str,
+    /// What it says.
+    pub help: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+}
+
+/// Registers metrics, and keeps what they are: a registry tells only of those that have a series.
+#[derive(Default)]
+struct Families {
+    registry: Registry,
+    families: Vec<Family>,
+}
+
+impl Families {
+    fn gauge(&mut self, name: &str, help: &str) -> IntGauge {
+        self.add("gauge", name, help, &[], IntGauge::new(name, help))
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        let gauges = IntGaugeVec::new(Opts::new(name, help), labels);
+        self.add("gauge", name, help, labels, gauges)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let counters = IntCounterVec::new(Opts::new(name, help), labels);
+        self.add("counter", name, help, labels, counters)
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+        let histograms = HistogramVec::new(options, labels);
+        self.add("histogram", name, help, labels, histograms)
+    }
+
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        collector: Result<C, prometheus::Error>,
+    ) -> C {
+        let collector =
+            collector.unwrap_or_else(|error| unreachable!("metric names are constants: {error}"));
+        self.registry
+            .register(Box::new(collector.clone()))
+            .unwrap_or_else(|error| unreachable!("registered once: {error}"));
+        self.families.push(Family {
+            name: name.to_owned(),
+            kind,
+            help: help.to_owned(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+        });
+        collector
+    }
+}
+
+/// The rows of `docs/reference/metrics.md`.
+pub fn docs_table() -> String {
+    let mut text =
+        String::from("| Metric | Type | Labels | What it says |\n| --- | --- | --- | --- |\n");
+    for family in Metrics::new().families() {
+        let labels: Vec<String> = family
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            family.name,
+            family.kind,
+            labels.join(", "),
+            family.help
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(metrics: &Metrics, name: &str) -> Vec<String> {
+        metrics
+            .render()
+            .unwrap()
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}{{")))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn a_parked_namespace_that_came_back_is_no_longer_said() {
+        let metrics = Metrics::new();
+        metrics.parked("acme", ["acme-a", "acme-b"].into_iter());
+        metrics.parked("other", ["other-a"].into_iter());
+        metrics.parked("acme", ["acme-b"].into_iter());
+        assert_eq!(
+            series(&metrics, "tenure_namespace_parked"),
+            [
+                r#"tenure_namespace_parked{customertenant="acme",tenant_namespace="acme-b"} 1"#,
+                r#"tenure_namespace_parked{customertenant="other",tenant_namespace="other-a"} 1"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_tenant_is_frozen_for_one_reason_at_a_time() {
+        let metrics = Metrics::new();
+        metrics.frozen("acme", Some("Vanished"));
+        metrics.frozen("acme", Some("RecordMismatch"));
+        let frozen =
+            r#"tenure_customertenant_frozen{customertenant="acme",reason="RecordMismatch"} 1"#;
+        assert_eq!(series(&metrics, "tenure_customertenant_frozen"), [frozen]);
+        metrics.frozen("acme", None);
+        assert!(series(&metrics, "tenure_customertenant_frozen").is_empty());
+    }
+
+    #[test]
+    fn a_standby_says_nothing_about_tenants_and_that_it_does_not_lead() {
+        let metrics = Metrics::new();
+        metrics.intervals(60, 300);
+        let text = metrics.render().unwrap();
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "tenure_evaluation_interval_seconds 60",
+                "tenure_last_evaluation_timestamp_seconds 0",
+                "tenure_leader 0",
+                "tenure_probe_interval_seconds 300",
+                "tenure_probe_timestamp_seconds 0",
+            ]
+        );
+    }
 }

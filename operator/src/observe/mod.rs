@@ -4,5 +4,5 @@ pub mod logs;
 mod metrics;
 mod server;
 
-pub use metrics::Metrics;
+pub use metrics::{Family, Metrics, docs_table};
 pub use server::{Health, serve};

@@ -467,7 +467,11 @@ async fn finish(
             enforcement.as_str(),
         );
     }
+    if let Some((_, controls)) = &controls {
+        context.metrics.controls(&name, controls);
+    }
     let Some(object) = object else {
+        context.metrics.no_conditions(&name);
         context.note_evaluated(&name);
         return Ok(again);
     };
@@ -496,7 +500,6 @@ async fn finish(
             .iter()
             .map(|condition| (condition.type_.as_str(), condition.status.as_str())),
     );
-    context.metrics.controls(&name, &status.controls);
     if status != before {
         write_status(context, object, status).await?;
     }
