@@ -42,8 +42,14 @@ impl Offline {
 
     /// Renders the chart with these `--set` arguments, or says why helm would not.
     async fn render(&self, sets: &[&str]) -> Result<String, String> {
+        self.render_with(&[], sets).await
+    }
+
+    /// The same with further arguments.
+    async fn render_with(&self, further: &[&str], sets: &[&str]) -> Result<String, String> {
         let chart = chart();
         let mut args = vec!["template", "tenure", &chart, "--namespace", NAMESPACE];
+        args.extend(further);
         args.extend(sets.iter().flat_map(|set| ["--set-json", set]));
         let output = self.helm.run(&args).await.unwrap();
         if output.ok {
@@ -376,6 +382,19 @@ async fn values_schema_refuses_nonsense() {
             r#"podLabels={"cost-centre":"acme"}"#.to_owned(),
         ),
         (
+            r#"metrics={"rules":{"enabled":"maybe"}}"#.to_owned(),
+            r#"metrics={"rules":{"enabled":"auto"}}"#.to_owned(),
+        ),
+        (
+            r#"metrics={"rules":{"runbookBaseUrl":"docs"}}"#.to_owned(),
+            r#"metrics={"rules":{"runbookBaseUrl":"https://docs.example.com/runbooks"}}"#
+                .to_owned(),
+        ),
+        (
+            r#"metrics={"serviceMonitor":{"interval":"often"}}"#.to_owned(),
+            r#"metrics={"serviceMonitor":{"interval":"1m"}}"#.to_owned(),
+        ),
+        (
             format!(
                 "tenantRoles={{\"deployerExtraRules\":[{}]}}",
                 rule("*", "certificates", "get")
@@ -450,6 +469,134 @@ async fn values_schema_refuses_nonsense() {
             .render(&[&accepted])
             .await
             .unwrap_or_else(|why| panic!("refused: {accepted}: {why}"));
+    }
+}
+
+const MONITORING_KINDS: [&str; 4] = [
+    "--api-versions",
+    "monitoring.coreos.com/v1/ServiceMonitor",
+    "--api-versions",
+    "monitoring.coreos.com/v1/PrometheusRule",
+];
+
+/// The kinds of what watches the operator, and what is in the ConfigMap of the alerts.
+async fn monitoring(
+    offline: &Offline,
+    kinds: &[&str],
+    sets: &[&str],
+) -> (Vec<String>, Vec<String>) {
+    let objects = documents(&offline.render_with(kinds, sets).await.unwrap());
+    let ours = ["tenure-alerts", "tenure-dashboard"];
+    let found = objects.iter().filter(|object| {
+        object["apiVersion"] == "monitoring.coreos.com/v1" || ours.contains(&name(object))
+    });
+    let files = objects
+        .iter()
+        .find(|object| name(object) == "tenure-alerts");
+    let files = files.and_then(|object| object["data"].as_object());
+    (
+        found
+            .map(|object| format!("{} {}", kind(object), name(object)))
+            .collect(),
+        files
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.clone())
+            .collect(),
+    )
+}
+
+#[tokio::test]
+async fn the_operator_is_watched_by_the_kinds_the_cluster_has() {
+    let offline = Offline::new();
+    let (plain, files) = monitoring(&offline, &[], &[]).await;
+    assert_eq!(plain, ["ConfigMap tenure-alerts"]);
+    assert_eq!(files, ["inhibition.yaml", "tenure.rules.yaml"]);
+
+    let (found, files) = monitoring(&offline, &MONITORING_KINDS, &[]).await;
+    let expected = [
+        "ServiceMonitor tenure-operator",
+        "PrometheusRule tenure",
+        "ConfigMap tenure-alerts",
+    ];
+    assert_eq!(sorted(&found), sorted(&expected));
+    assert_eq!(files, ["inhibition.yaml"]);
+
+    let asked = [
+        r#"metrics.serviceMonitor.enabled=true"#,
+        r#"metrics.rules.enabled=true"#,
+        r#"metrics.dashboard.enabled=true"#,
+    ];
+    let (found, _) = monitoring(&offline, &[], &asked).await;
+    let expected = [&expected[..], &["ConfigMap tenure-dashboard"]].concat();
+    assert_eq!(sorted(&found), sorted(&expected));
+
+    let never = [
+        r#"metrics.serviceMonitor.enabled=false"#,
+        r#"metrics.rules.enabled=false"#,
+    ];
+    let (found, _) = monitoring(&offline, &MONITORING_KINDS, &never).await;
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn sorted<T: AsRef<str>>(names: &[T]) -> Vec<&str> {
+    let mut names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn alerts_are_rendered_as_their_files_say() {
+    let offline = Offline::new();
+    let sets = [
+        r#"metrics.rules.labels={"release":"prometheus"}"#,
+        r#"metrics.serviceMonitor.labels={"release":"prometheus"}"#,
+        r#"metrics.serviceMonitor.interval="15s""#,
+        r#"metrics.dashboard.enabled=true"#,
+    ];
+    let objects = documents(&offline.render_with(&MONITORING_KINDS, &sets).await.unwrap());
+    let alerts = files("alerts");
+    let rule = find(&objects, "PrometheusRule", "tenure");
+    let source = documents(&alerts["tenure.rules"]).remove(0);
+    assert_eq!(rule["spec"], source);
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    let map = find(&objects, "ConfigMap", "tenure-alerts");
+    assert_eq!(
+        map["data"]["inhibition.yaml"],
+        alerts["inhibition"].as_str()
+    );
+
+    let monitor = find(&objects, "ServiceMonitor", "tenure-operator");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    assert_eq!(monitor["spec"]["endpoints"][0]["interval"], "15s");
+
+    let dashboard = find(&objects, "ConfigMap", "tenure-dashboard");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    let path = repository().join("charts/tenure/files/dashboards/tenure.json");
+    let shipped: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let rendered = dashboard["data"]["tenure.json"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(rendered).unwrap(), shipped);
+}
+
+#[tokio::test]
+async fn alerts_link_to_where_the_runbooks_are_published() {
+    let base = r#"metrics.rules.runbookBaseUrl="https://docs.example.com/runbooks/""#;
+    let objects = Offline::new().objects(&[base]).await;
+    let map = find(&objects, "ConfigMap", "tenure-alerts");
+    let text = map["data"]["tenure.rules.yaml"].as_str().unwrap();
+    let links: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("runbook_url: "))
+        .collect();
+    assert_eq!(links.len(), 10);
+    for link in links {
+        let page = link
+            .strip_prefix("https://docs.example.com/runbooks/")
+            .unwrap();
+        assert!(
+            repository().join("docs/runbooks").join(page).is_file(),
+            "{link}"
+        );
     }
 }
 
