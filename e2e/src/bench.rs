@@ -173,7 +173,11 @@ async fn seed(options: &Options, figures: &mut Figures) -> Result<()> {
     let memory = memory(stage.operator.pid())?;
     figures.put("seed200_rss_mb", memory.now)?;
     figures.put("seed200_rss_peak_mb", memory.peak)?;
-    stage.operator.stop().await.context("stopping the operator")?;
+    stage
+        .operator
+        .stop()
+        .await
+        .context("stopping the operator")?;
     stage.plane.stop()
 }
 

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod image;
 pub mod install;
 pub mod kubectl;
+pub mod monitoring;
 pub mod node;
 pub mod operator;
 pub mod paths;

@@ -215,6 +215,11 @@ impl Operator {
         self.process.log()
     }
 
+    /// The port at which it answers on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()

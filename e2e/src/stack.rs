@@ -212,6 +212,37 @@ impl Stack {
     }
 }
 
+/// The definitions of prometheus-operator's ServiceMonitor and PrometheusRule, as that project ships them.
+///
+/// # Errors
+///
+/// When Go cannot download the pinned module.
+pub fn monitoring_definitions() -> Result<[PathBuf; 2]> {
+    check_go()?;
+    let module = "github.com/prometheus-operator/prometheus-operator";
+    let output = Command::new("go")
+        .current_dir(repository().join("e2e/stack/prometheus-operator"))
+        .args(["mod", "download", "-json", module])
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-mod=readonly")
+        .output()
+        .context("cannot start `go mod download`")?;
+    if !output.status.success() {
+        bail!(
+            "`go mod download {module}` ended with {}:\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let folder = said["Dir"]
+        .as_str()
+        .context("Go does not say where the module lies")?;
+    let folder = Path::new(folder).join("example/prometheus-operator-crd");
+    Ok(["servicemonitors", "prometheusrules"]
+        .map(|kind| folder.join(format!("monitoring.coreos.com_{kind}.yaml"))))
+}
+
 fn check_go() -> Result<()> {
     let output = Command::new("go")
         .arg("version")

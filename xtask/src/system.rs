@@ -18,9 +18,15 @@ pub struct Need {
 }
 
 /// What tests need beyond Rust and Go.
-pub const NEEDS: [Need; 10] = [
+pub const NEEDS: [Need; 12] = [
     need("getting_started", "uuidgen", "uuid-runtime"),
     need("replicas", "faketime", "faketime"),
+    need("alerts", "prometheus", "prometheus"),
+    need(
+        "alerts",
+        "prometheus-alertmanager",
+        "prometheus-alertmanager",
+    ),
     need("node", "containerd", "containerd"),
     need("node", "runc", "runc"),
     need("node", "/usr/lib/cni/bridge", "containernetworking-plugins"),

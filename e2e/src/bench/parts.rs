@@ -47,7 +47,10 @@ pub async fn converge(
         let copies = stage.copies(round).await?;
         objects += copies.iter().map(Vec::len).sum::<usize>();
         let start = Instant::now();
-        in_parallel(WIDTH, &copies, |tenant| create(tenant.clone(), other.clone())).await?;
+        in_parallel(WIDTH, &copies, |tenant| {
+            create(tenant.clone(), other.clone())
+        })
+        .await?;
         theirs += start.elapsed();
         println!(
             "   {} tenants: operator {:.1} s, plain client {:.1} s so far",
@@ -102,10 +105,7 @@ pub async fn settled(stage: &Stage, quick: bool, figures: &mut Figures) -> Resul
     for line in crate::audit::grouped(&writes) {
         println!("   written: {line:?}");
     }
-    figures.put(
-        &format!("settled_writes_{minutes}min"),
-        writes.len() as f64,
-    )?;
+    figures.put(&format!("settled_writes_{minutes}min"), writes.len() as f64)?;
     figures.put("settled_cpu_core", share)
 }
 

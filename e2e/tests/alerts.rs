@@ -1,0 +1,301 @@
+//! The alerts: their texts, their clocks (promtool's), and every one of them fired by the running operator through a real
+//! Prometheus to a real Alertmanager.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where by panicking"
+)]
+
+#[path = "alerts/network.rs"]
+mod network;
+#[path = "alerts/stage.rs"]
+mod stage;
+#[path = "alerts/texts.rs"]
+mod texts;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tenure_e2e::{Identity, eventually, install};
+
+use self::network::Network;
+use self::stage::{ACME, SOON, Stage};
+
+/// One after another, because most of them need the cluster without the others' troubles.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_alert_is_fired_by_what_it_is_for() -> Result<()> {
+    let mut stage = Stage::set().await?;
+    the_release_is_watched(&stage).await.context("release")?;
+    nobody_is_there(&mut stage).await.context("nobody")?;
+    packets_are_probed(&stage).await.context("packets")?;
+    stage.declare("acme", ACME).await?;
+    a_hole_and_a_dead_guard(&stage).await.context("a hole")?;
+    a_parked_namespace(&stage).await.context("parked")?;
+    a_refused_deletion(&stage).await.context("refused")?;
+    a_vanished_tenant(&stage).await.context("vanished")?;
+    an_evaluation_that_never_ends(&stage)
+        .await
+        .context("stale")?;
+    every_panel_has_data(&stage).await.context("dashboard")?;
+    another_leads(&mut stage).await.context("failover")
+}
+
+/// Where the cluster has the kinds of prometheus-operator (that project's own definitions), the API server took what the
+/// chart made of them, and kept all of it.
+async fn the_release_is_watched(stage: &Stage) -> Result<()> {
+    let monitor = stage::object(&stage.plane, "servicemonitor", "tenure-operator").await?;
+    let service = stage::object(&stage.plane, "service", "tenure-operator").await?;
+    let wanted = monitor["spec"]["selector"]["matchLabels"]
+        .as_object()
+        .context("it selects nothing")?;
+    for (label, value) in wanted {
+        ensure!(service["metadata"]["labels"][label] == *value, "{label}");
+    }
+    let port = &monitor["spec"]["endpoints"][0]["port"];
+    ensure!(service["spec"]["ports"][0]["name"] == *port, "{port}");
+    let rule = stage::object(&stage.plane, "prometheusrule", "tenure").await?;
+    ensure!(rule["spec"]["groups"] == texts::groups(), "{rule:#}");
+    Ok(())
+}
+
+/// Before anything is scraped, everything is missing, and that is said.
+async fn nobody_is_there(stage: &mut Stage) -> Result<()> {
+    let monitoring = &stage.monitoring;
+    let absent = stage.fires("TenureOperatorAbsent", &[]).await?;
+    ensure!(
+        absent.annotations["runbook_url"] == "docs/runbooks/operator-absent.md",
+        "{absent:?}"
+    );
+    for consequence in ["TenureEvaluationStale", "TenureProbePairNotRun"] {
+        let silenced = monitoring
+            .until(SOON, consequence, &[], "suppressed")
+            .await?;
+        ensure!(
+            silenced.status.inhibited_by == [absent.fingerprint.clone()],
+            "{silenced:?}"
+        );
+    }
+    stage.fires("TenureDeniedDeletesUnseen", &[]).await?;
+    monitoring.scrape(&[], Some(stage.plane.port()))?;
+    stage.ends("TenureDeniedDeletesUnseen", &[]).await?;
+
+    stage.start_operators().await?;
+    stage.ends("TenureOperatorAbsent", &[]).await?;
+    stage.ends("TenureEvaluationStale", &[]).await?;
+    stage.fires("TenureProbePairNotRun", &[]).await.map(drop)
+}
+
+/// Without an enforcer the denied flow passes; with one, it is stopped.
+async fn packets_are_probed(stage: &Stage) -> Result<()> {
+    let network = Network::new()?;
+    let denied = [("flow", "denied")];
+    network.probed(&stage.plane).await?;
+    stage.fires("TenureProbePairFailing", &denied).await?;
+    stage.ends("TenureProbePairNotRun", &[]).await?;
+
+    network.enforce();
+    network.probed(&stage.plane).await?;
+    stage.ends("TenureProbePairFailing", &denied).await
+}
+
+/// A tenant that somebody opened has drifted; a guard that is gone pages, and silences that.
+async fn a_hole_and_a_dead_guard(stage: &Stage) -> Result<()> {
+    let drifted = [
+        ("customertenant", "acme"),
+        ("control", "dsa-2.8-network-segmentation"),
+    ];
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.plane.break_glass()?, "acme-prod");
+    let hole: NetworkPolicy = serde_json::from_value(
+        json!({"metadata": {"name": "hole"}, "spec": {"podSelector": {}, "ingress": [{}]}}),
+    )?;
+    policies.create(&PostParams::default(), &hole).await?;
+    stage.fires("TenureControlDrifted", &drifted).await?;
+
+    stage.unbind("tenure-approvals").await?;
+    let guard = stage
+        .fires("TenureGuardNotAlive", &[("guard", "approvals")])
+        .await?;
+    let silenced = stage
+        .monitoring
+        .until(SOON, "TenureControlDrifted", &drifted, "suppressed")
+        .await?;
+    ensure!(
+        silenced.status.inhibited_by == [guard.fingerprint],
+        "{silenced:?}"
+    );
+
+    install::install(stage.plane.access()).await?;
+    stage.ends("TenureGuardNotAlive", &[]).await?;
+    stage.fires("TenureControlDrifted", &drifted).await?;
+    policies.delete("hole", &DeleteParams::default()).await?;
+    stage.ends("TenureControlDrifted", &drifted).await
+}
+
+/// A namespace that leaves the list is kept, and said.
+async fn a_parked_namespace(stage: &Stage) -> Result<()> {
+    let parked = [
+        ("customertenant", "acme"),
+        ("tenant_namespace", "acme-test"),
+        // What the scraper knows of the target does not hide what the metric says.
+        ("severity", "info"),
+    ];
+    let list = |names: &[&str]| {
+        let list: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+        Patch::Merge(json!({"spec": {"namespaces": list}}))
+    };
+    let tenants = stage.tenants()?;
+    let by = PatchParams::default();
+    tenants.patch("acme", &by, &list(&["prod"])).await?;
+    stage.fires("TenureNamespaceParked", &parked).await?;
+    tenants.patch("acme", &by, &list(&["prod", "test"])).await?;
+    stage.ends("TenureNamespaceParked", &parked).await
+}
+
+/// The operator's own proofs, refused at every pass, are not what this alert is about; one refused deletion is.
+async fn a_refused_deletion(stage: &Stage) -> Result<()> {
+    let proofs = r#"apiserver_validating_admission_policy_check_total{policy_binding="tenure-customertenants",enforcement_action="deny"} > 2"#;
+    eventually(SOON, "the guard has refused proofs", async || {
+        ensure!(!stage.monitoring.query(proofs).await?.is_empty());
+        Ok(())
+    })
+    .await?;
+    stage.is_silent("TenureDeniedDelete").await?;
+
+    let admin = stage.plane.kubectl(&Identity::admin())?;
+    let refusal = admin
+        .run(&["delete", "customertenant", "acme", "--wait=false"])
+        .await?
+        .refusal()?;
+    ensure!(
+        refusal.contains("tenure-customertenants-deletes"),
+        "{refusal}"
+    );
+    let tenant = [("policy", "tenure-customertenants")];
+    stage.fires("TenureDeniedDelete", &tenant).await?;
+    admin
+        .run(&["delete", "namespace", "acme-prod", "--wait=false"])
+        .await?
+        .refusal()?;
+    let namespace = [("policy", "tenure-namespaces")];
+    stage
+        .fires("TenureDeniedDelete", &namespace)
+        .await
+        .map(drop)
+}
+
+/// A CustomerTenant that went past the guards freezes its tenant; the cause pages first.
+async fn a_vanished_tenant(stage: &Stage) -> Result<()> {
+    stage.start_pod("acme-prod").await?;
+    eventually(SOON, "acme is known to hold something", async || {
+        let tenant = stage.tenants()?.get("acme").await?;
+        let conditions = tenant.status.unwrap_or_default().conditions;
+        let used = conditions
+            .iter()
+            .any(|condition| condition.type_ == "NeverUsed" && condition.status == "False");
+        ensure!(used, "{conditions:?}");
+        Ok(())
+    })
+    .await?;
+    stage.unbind("tenure-customertenants-deletes").await?;
+    eventually(SOON, "nothing guards the tenant", async || {
+        stage
+            .tenants()?
+            .delete("acme", &DeleteParams::default())
+            .await?;
+        Ok(())
+    })
+    .await?;
+    stage
+        .fires("TenureGuardNotAlive", &[("guard", "customertenants")])
+        .await?;
+    let frozen = [("customertenant", "acme"), ("reason", "Vanished")];
+    stage
+        .monitoring
+        .until(SOON, "TenureTenantFrozen", &frozen, "suppressed")
+        .await?;
+    install::install(stage.plane.access()).await?;
+    stage.fires("TenureTenantFrozen", &frozen).await?;
+    let verdicts = r#"tenure_control_status{customertenant="acme"}"#;
+    ensure!(!stage.monitoring.query(verdicts).await?.is_empty());
+    let conditions = r#"tenure_customertenant_status_condition{customertenant="acme"}"#;
+    ensure!(
+        stage.monitoring.query(conditions).await?.is_empty(),
+        "an object that is gone has conditions"
+    );
+
+    stage.declare("acme", ACME).await?;
+    stage.ends("TenureTenantFrozen", &[]).await
+}
+
+/// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.
+async fn an_evaluation_that_never_ends(stage: &Stage) -> Result<()> {
+    let finalizers = stage.forbid_finalizers().await?;
+    stage.declare_unready("late", 2).await?;
+    stage.fires("TenureEvaluationStale", &[]).await?;
+    stage.is_silent("TenureOperatorAbsent").await?;
+    finalizers.allow().await?;
+    stage.ends("TenureEvaluationStale", &[]).await
+}
+
+/// Every query of the dashboard is understood, and every metric it or a rule names has been scraped.
+async fn every_panel_has_data(stage: &Stage) -> Result<()> {
+    // Repaired at once; that is what counts it.
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.plane.break_glass()?, "acme-prod");
+    policies
+        .delete("tenure-dns", &DeleteParams::default())
+        .await?;
+    // An object that cannot be read takes a definition of another release: `unreadable` in stories.rs has one.
+    let elsewhere = "tenure_object_undecodable";
+    let wanted = texts::metrics_named();
+    assert!(wanted.len() > 15, "{wanted:?}");
+    eventually(SOON, "every metric was scraped", async || {
+        let scraped = stage.monitoring.metric_names().await?;
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|name| *name != elsewhere && !scraped.contains(name))
+            .collect();
+        ensure!(missing.is_empty(), "never scraped: {missing:?}");
+        Ok(())
+    })
+    .await?;
+    for query in texts::dashboard_queries() {
+        let query = query.replace("$tenant", ".*");
+        stage
+            .monitoring
+            .query(&query.replace("$__rate_interval", "1m"))
+            .await
+            .with_context(|| query.clone())?;
+    }
+    Ok(())
+}
+
+/// When the leader dies the other one leads, and nobody is paged for long; when that one dies, too, somebody is.
+async fn another_leads(stage: &mut Stage) -> Result<()> {
+    stage.kill_the_leader().await?;
+    stage.ends("TenureOperatorAbsent", &[]).await?;
+    stage.ends("TenureEvaluationStale", &[]).await?;
+    ensure!(
+        stage
+            .monitoring
+            .query("sum(tenure_leader) == 1")
+            .await?
+            .len()
+            == 1
+    );
+    ensure!(
+        stage
+            .monitoring
+            .query("count(tenure_leader) == 1")
+            .await?
+            .len()
+            == 1
+    );
+    stage.kill_the_leader().await?;
+    stage.fires("TenureOperatorAbsent", &[]).await?;
+    stage
+        .monitoring
+        .until(SOON, "TenureEvaluationStale", &[], "suppressed")
+        .await
+        .map(drop)
+}

@@ -1,0 +1,244 @@
+//! A plane with the chart, two operators, a Prometheus and an Alertmanager.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+use tenure_crds::{CustomerTenant, TenancyPolicy};
+use tenure_e2e::monitoring::{Alert, Monitoring};
+use tenure_e2e::stack::monitoring_definitions;
+use tenure_e2e::{
+    Identity, Operator, OperatorOptions, Plane, PlaneOptions, always, eventually, install,
+};
+
+/// From a cause to its alert, or from its end to the alert's: a pass, a scrape, an evaluation, on a busy machine.
+pub const SOON: Duration = Duration::from_secs(60);
+/// The number in the id of the tenant most stories are about.
+pub const ACME: u32 = 1;
+
+pub struct Stage {
+    pub plane: Plane,
+    pub monitoring: Monitoring,
+    operators: Vec<Operator>,
+}
+
+impl Stage {
+    pub async fn set() -> Result<Self> {
+        let plane = Plane::start(PlaneOptions {
+            name: "alerts".into(),
+            ..PlaneOptions::default()
+        })
+        .await?;
+        define_monitoring(&plane).await?;
+        install::install(plane.access()).await?;
+        let policy: TenancyPolicy = serde_json::from_value(
+            json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {}}),
+        )?;
+        Api::all(plane.admin()?)
+            .create(&PostParams::default(), &policy)
+            .await?;
+        let monitoring = Monitoring::start(plane.access()).await?;
+        Ok(Self {
+            plane,
+            monitoring,
+            operators: Vec::new(),
+        })
+    }
+
+    /// One that leads, and one that stands by.
+    pub async fn start_operators(&mut self) -> Result<()> {
+        for instance in ["tenure-operator-1", "tenure-operator-2"] {
+            let options = OperatorOptions {
+                instance: instance.to_owned(),
+                ..OperatorOptions::default()
+            };
+            let operator = Operator::start_unready(self.plane.access(), options).await?;
+            if self.operators.is_empty() {
+                operator.ready().await?;
+            } else {
+                operator.stands_by().await?;
+            }
+            self.operators.push(operator);
+        }
+        self.scrape()
+    }
+
+    fn scrape(&self) -> Result<()> {
+        let ports: Vec<u16> = self.operators.iter().map(Operator::port).collect();
+        self.monitoring.scrape(&ports, Some(self.plane.port()))
+    }
+
+    /// Kills the first operator; the next one, if any, leads.
+    pub async fn kill_the_leader(&mut self) -> Result<()> {
+        ensure!(!self.operators.is_empty(), "no operator runs");
+        self.operators.remove(0).kill()?;
+        self.scrape()?;
+        let Some(next) = self.operators.first() else {
+            return Ok(());
+        };
+        next.ready().await?;
+        let never = "\ntenure_last_evaluation_timestamp_seconds 0\n";
+        ensure!(
+            !next.metrics().await?.contains(never),
+            "it leads and knows of no evaluation"
+        );
+        Ok(())
+    }
+
+    /// Waits until the alert is there and notifies.
+    pub async fn fires(&self, name: &str, labels: &[(&str, &str)]) -> Result<Alert> {
+        self.monitoring.until(SOON, name, labels, "active").await
+    }
+
+    /// Waits until the alert is resolved.
+    pub async fn ends(&self, name: &str, labels: &[(&str, &str)]) -> Result<()> {
+        self.monitoring.until_gone(SOON, name, labels).await
+    }
+
+    /// Looks for some evaluations whether the alert stays away.
+    pub async fn is_silent(&self, name: &str) -> Result<()> {
+        always(
+            Duration::from_secs(4),
+            &format!("{name} is silent"),
+            async || {
+                let alerts = self.monitoring.alerts().await?;
+                ensure!(alerts.iter().all(|alert| alert.name() != name));
+                Ok(())
+            },
+        )
+        .await
+    }
+
+    pub fn tenants(&self) -> Result<Api<CustomerTenant>> {
+        Ok(Api::all(self.plane.admin()?))
+    }
+
+    pub async fn declare_unready(&self, name: &str, id: u32) -> Result<()> {
+        let object = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "CustomerTenant", "metadata": {"name": name},
+            "spec": {
+                "tenantID": format!("55555555-5555-4555-8555-{id:012}"), "customer": {"name": "Example"}, "classification": "Internal",
+                "agreements": [{"name": "dsa", "profile": "dsa", "signedOn": "2026-01-01"}],
+                "namespaces": [{"name": "prod"}, {"name": "test"}]
+            }
+        }))?;
+        self.tenants()?
+            .create(&PostParams::default(), &object)
+            .await?;
+        Ok(())
+    }
+
+    /// Declares a tenant and waits until it is Ready.
+    pub async fn declare(&self, name: &str, id: u32) -> Result<()> {
+        self.declare_unready(name, id).await?;
+        eventually(SOON, &format!("{name} is Ready"), async || {
+            let tenant = self.tenants()?.get(name).await?;
+            let conditions = tenant.status.unwrap_or_default().conditions;
+            let ready = conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            ensure!(ready, "{conditions:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes a guard's binding away, as only break-glass can.
+    pub async fn unbind(&self, binding: &str) -> Result<()> {
+        let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(self.plane.break_glass()?);
+        bindings.delete(binding, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    pub async fn start_pod(&self, namespace: &str) -> Result<()> {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "web"},
+            "spec": {
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{"name": "c", "image": "example/app:1", "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]
+            }
+        }))?;
+        let pods: Api<Pod> = Api::namespaced(self.plane.admin()?, namespace);
+        pods.create(&PostParams::default(), &pod).await?;
+        Ok(())
+    }
+
+    /// Takes from the operator the right to put its finalizer on a tenant.
+    pub async fn forbid_finalizers(&self) -> Result<TakenRight> {
+        let roles: Api<ClusterRole> = Api::all(self.plane.break_glass()?);
+        let role = roles.get("tenure-operator").await?;
+        let mut less = role.clone();
+        for rule in less.rules.iter_mut().flatten() {
+            let tenants = rule.resources.as_ref().is_some_and(|resources| {
+                resources
+                    .iter()
+                    .any(|resource| resource == "customertenants")
+            });
+            if tenants {
+                rule.verbs.retain(|verb| verb != "patch");
+            }
+        }
+        ensure!(less != role, "there is no such right");
+        roles
+            .replace("tenure-operator", &PostParams::default(), &less)
+            .await?;
+        Ok(TakenRight { roles, role })
+    }
+}
+
+/// A right that can be given back.
+pub struct TakenRight {
+    roles: Api<ClusterRole>,
+    role: ClusterRole,
+}
+
+impl TakenRight {
+    pub async fn allow(mut self) -> Result<()> {
+        self.role.metadata.resource_version = None;
+        self.roles
+            .replace("tenure-operator", &PostParams::default(), &self.role)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The kinds of prometheus-operator, as that project ships them, and that the chart finds them.
+async fn define_monitoring(plane: &Plane) -> Result<()> {
+    let admin = plane.kubectl(&Identity::admin())?;
+    let files = tokio::task::spawn_blocking(monitoring_definitions).await??;
+    for file in &files {
+        let file = file.to_str().context("a path that is not UTF-8")?;
+        admin
+            .run(&["apply", "--server-side", "--filename", file])
+            .await?
+            .success()?;
+    }
+    eventually(SOON, "the kinds are served", async || {
+        admin
+            .run(&["get", "servicemonitors,prometheusrules", "--all-namespaces"])
+            .await?
+            .success()
+            .map(drop)
+    })
+    .await
+}
+
+/// What the release made of the cluster's kinds.
+pub async fn object(plane: &Plane, kind: &str, name: &str) -> Result<Value> {
+    let admin = plane.kubectl(&Identity::admin())?;
+    let args = [
+        "get",
+        kind,
+        name,
+        "--namespace",
+        install::NAMESPACE,
+        "--output",
+        "json",
+    ];
+    Ok(serde_json::from_str(&admin.run(&args).await?.success()?)?)
+}
