@@ -1,9 +1,7 @@
 //! Figures for Prometheus, named as kube-state-metrics names its own. Labels are bounded by the
 //! number of tenants and controls; no label ever holds an object's content.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use prometheus::{
@@ -11,8 +9,9 @@ use prometheus::{
     TextEncoder,
 };
 use tenure_controls::facts::ProbeResult;
-use tenure_crds::status::{ControlStatus, Verdict};
+use tenure_crds::status::ControlStatus;
 
+use super::tenants::Tenants;
 use crate::tenant::drift::Drift;
 
 /// Upper bounds of a reconcile's time, in seconds.
@@ -21,17 +20,12 @@ const BUCKETS: [f64; 7] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
 /// Every metric of the operator.
 pub struct Metrics {
     registry: Registry,
-    tenant_info: IntGaugeVec,
-    tenant_condition: IntGaugeVec,
-    control_status: IntGaugeVec,
+    tenants: Tenants,
     drift: IntCounterVec,
     reconcile: HistogramVec,
     errors: IntCounterVec,
-    frozen: IntGaugeVec,
     guard_alive: IntGaugeVec,
-    exposures: IntGaugeVec,
     undecodable: IntGaugeVec,
-    parked: IntGaugeVec,
     leader: IntGauge,
     probe_flow: IntGaugeVec,
     probe_at: IntGauge,
@@ -39,7 +33,6 @@ pub struct Metrics {
     last_pass: IntGauge,
     interval: IntGauge,
     families: Vec<Family>,
-    verdicts: Mutex<HashMap<String, HashMap<String, Verdict>>>,
 }
 
 impl Default for Metrics {
@@ -53,26 +46,6 @@ impl Metrics {
     pub fn new() -> Self {
         let mut new = Families::default();
         Self {
-            tenant_info: new.gauges(
-                "tenure_customertenant_info",
-                "Tenants known to the operator.",
-                &[
-                    "customertenant",
-                    "tenant_id",
-                    "classification",
-                    "enforcement",
-                ],
-            ),
-            tenant_condition: new.gauges(
-                "tenure_customertenant_status_condition",
-                "1 for the status a condition has.",
-                &["customertenant", "condition", "status"],
-            ),
-            control_status: new.gauges(
-                "tenure_control_status",
-                "1 for the verdict a control has.",
-                &["customertenant", "control", "verdict"],
-            ),
             drift: new.counters(
                 "tenure_drift_total",
                 "Repaired deviations from the accepted rendering.",
@@ -88,31 +61,15 @@ impl Metrics {
                 "Reconciles that could not finish, by reason.",
                 &["reason"],
             ),
-            frozen: new.gauges(
-                "tenure_customertenant_frozen",
-                "1 while a tenant is frozen: isolation is kept, nothing else happens.",
-                &["customertenant", "reason"],
-            ),
             guard_alive: new.gauges(
                 "tenure_guard_alive",
                 "1 while a guard's text is the built-in one and it was seen to deny.",
                 &["guard"],
             ),
-            exposures: new.gauges(
-                "tenure_customertenant_undeclared_flows",
-                "Flows between a tenant and the world that are open and undeclared.",
-                &["customertenant"],
-            ),
             undecodable: new.gauges(
                 "tenure_object_undecodable",
                 "1 for each object that cannot be read and is skipped.",
                 &["kind", "name"],
-            ),
-            // Not `namespace`: scrapers put the scraped pod's own under that name.
-            parked: new.gauges(
-                "tenure_namespace_parked",
-                "1 for each namespace that left its tenant's list and is kept isolated.",
-                &["customertenant", "tenant_namespace"],
             ),
             leader: new.gauge(
                 "tenure_leader",
@@ -141,13 +98,14 @@ impl Metrics {
             ),
             families: new.families,
             registry: new.registry,
-            verdicts: Mutex::default(),
+            tenants: Tenants::default(),
         }
     }
 
     /// Every metric there is, whether it has a series yet or not.
-    pub fn families(&self) -> &[Family] {
-        &self.families
+    pub fn families(&self) -> Vec<Family> {
+        let registered = self.families.iter().cloned();
+        registered.chain(Tenants::families()).collect()
     }
 
     /// Says how often evaluation passes and the probe pair are due.
@@ -164,9 +122,9 @@ impl Metrics {
 
     /// Says what a tenant is.
     pub fn tenant(&self, name: &str, id: &str, classification: &str, enforcement: &str) {
-        self.tenant_info
-            .with_label_values(&[name, id, classification, enforcement])
-            .set(1);
+        self.tenants.change(name, |row| {
+            row.info = Some([id.into(), classification.into(), enforcement.into()]);
+        });
     }
 
     /// Says where a tenant's conditions stand.
@@ -175,63 +133,26 @@ impl Metrics {
         tenant: &str,
         conditions: impl Iterator<Item = (&'a str, &'a str)>,
     ) {
-        for (condition, status) in conditions {
-            for other in ["True", "False", "Unknown"] {
-                let value = i64::from(other == status);
-                self.tenant_condition
-                    .with_label_values(&[tenant, condition, other])
-                    .set(value);
-            }
-        }
+        self.tenants.change(tenant, |row| {
+            row.conditions = conditions
+                .map(|(condition, status)| (condition.into(), status.into()))
+                .collect();
+        });
     }
 
     /// Says nothing of a tenant's conditions any more: the object that had them is gone.
     pub fn no_conditions(&self, tenant: &str) {
-        remove_of(&self.tenant_condition, tenant, &[]);
+        self.conditions(tenant, std::iter::empty());
     }
 
     /// Says where a tenant's controls stand: one series per tenant and control.
     pub fn controls(&self, tenant: &str, controls: &[ControlStatus]) {
-        let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = verdicts.entry(tenant.to_owned()).or_default();
-        for control in controls {
-            if let Some(old) = known
-                .insert(control.id.clone(), control.verdict)
-                .filter(|old| *old != control.verdict)
-            {
-                // The series may be gone already; then there is nothing to remove.
-                let _ =
-                    self.control_status
-                        .remove_label_values(&[tenant, &control.id, old.as_str()]);
-            }
-            self.control_status
-                .with_label_values(&[tenant, &control.id, control.verdict.as_str()])
-                .set(1);
-        }
+        self.tenants.change(tenant, |row| row.judged(controls));
     }
 
     /// Forgets a tenant that has ended.
     pub fn forget(&self, tenant: &str) {
-        let controls = self
-            .verdicts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(tenant)
-            .unwrap_or_default();
-        for (control, verdict) in controls {
-            let _ = self
-                .control_status
-                .remove_label_values(&[tenant, &control, verdict.as_str()]);
-        }
-        for gauge in [
-            &self.tenant_info,
-            &self.tenant_condition,
-            &self.frozen,
-            &self.parked,
-            &self.exposures,
-        ] {
-            remove_of(gauge, tenant, &[]);
-        }
+        self.tenants.forget(tenant);
     }
 
     /// Counts a repaired deviation.
@@ -242,26 +163,21 @@ impl Metrics {
     }
 
     /// Says whether a tenant is frozen, and why.
-    pub fn frozen(&self, tenant: &str, reason: Option<&str>) {
-        remove_of(&self.frozen, tenant, reason.as_slice());
-        if let Some(reason) = reason {
-            self.frozen.with_label_values(&[tenant, reason]).set(1);
-        }
+    pub fn frozen(&self, tenant: &str, reason: Option<&'static str>) {
+        self.tenants.change(tenant, |row| row.frozen = reason);
     }
 
     /// Says how many undeclared flows are open.
     pub fn exposures(&self, tenant: &str, open: usize) {
-        let open = i64::try_from(open).unwrap_or(i64::MAX);
-        self.exposures.with_label_values(&[tenant]).set(open);
+        self.tenants
+            .change(tenant, |row| row.exposures = Some(open));
     }
 
     /// Says which namespaces of a tenant are parked.
     pub fn parked<'a>(&self, tenant: &str, namespaces: impl Iterator<Item = &'a str>) {
-        let namespaces: Vec<&str> = namespaces.collect();
-        remove_of(&self.parked, tenant, &namespaces);
-        for namespace in namespaces {
-            self.parked.with_label_values(&[tenant, namespace]).set(1);
-        }
+        self.tenants.change(tenant, |row| {
+            row.parked = namespaces.map(Into::into).collect();
+        });
     }
 
     /// Says whether a guard holds.
@@ -317,28 +233,9 @@ impl Metrics {
     pub fn render(&self) -> Result<String, prometheus::Error> {
         let mut buffer = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
-        Ok(String::from_utf8_lossy(&buffer).into_owned())
-    }
-}
-
-/// Removes the series of a tenant from a gauge that has few of them, but for those with a label's value in `keep`: what
-/// stays must not be missing even for a moment, a scrape may come in it.
-fn remove_of(gauge: &IntGaugeVec, tenant: &str, keep: &[&str]) {
-    use prometheus::core::Collector;
-    for family in gauge.collect() {
-        for metric in family.get_metric() {
-            let labels: HashMap<&str, &str> = metric
-                .get_label()
-                .iter()
-                .map(|pair| (pair.name(), pair.value()))
-                .collect();
-            let stays = labels
-                .iter()
-                .any(|(label, value)| *label != "customertenant" && keep.contains(value));
-            if labels.get("customertenant") == Some(&tenant) && !stays {
-                let _ = gauge.remove(&labels);
-            }
-        }
+        let mut text = String::from_utf8_lossy(&buffer).into_owned();
+        self.tenants.render(&mut text);
+        Ok(text)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod logs;
 mod metrics;
 mod server;
+mod tenants;
 
 pub use metrics::{Family, Metrics, docs_table};
 pub use server::{Health, serve};
