@@ -65,6 +65,9 @@ pub const STORAGE_CLASSES: &str = "tenure.dev/storage-classes";
 /// Annotation stamped by admission: who last changed the spec.
 pub const CHANGED_BY: &str = "tenure.dev/changed-by";
 
+/// Annotation of our definitions: every field of spec they know, so that none is forgotten when an older one is put back.
+pub const FIELDS: &str = "tenure.dev/fields";
+
 /// Pod Security admission label that refuses pods.
 pub const POD_SECURITY_ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 /// Pod Security admission label that annotates audit events.

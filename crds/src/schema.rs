@@ -9,15 +9,21 @@ use crate::approval::{Action, BehalfParty, Decision};
 use crate::customer_tenant::{
     Choice, ContactRole, KeyUse, MemberKind, NamespaceState, OnTighten, Profile, TenantRole,
 };
+use crate::keys;
 use crate::status::{Party, Verdict};
 use crate::tenancy_policy::{ExposureKind, Guard, KeyServiceKind, SourceKind};
 use crate::words::{Classification, Enforcement, Language, PodSecurity, Protocol};
 use crate::{Approval, CustomerTenant, TenancyPolicy};
 
+/// The `observedGeneration` of an object the operator has not looked at yet; no object has such a generation.
+pub const NEVER_OBSERVED: i64 = -1;
+
 /// Every CustomResourceDefinition of Tenure, in the order in which they are applied.
 ///
-/// Schemas carry no defaults: a default changes what is read back, and with it every digest. They
-/// allow no null either: what is not said is absent, so that nothing has two spellings.
+/// A spec carries no defaults: a default changes what is read back, and with it every digest. They
+/// allow no null either: what is not said is absent, so that nothing has two spellings. Only a
+/// status nobody has written yet reads as one that saw no generation: without it, whoever asks by
+/// the rules of kstatus takes an object for current before the operator has looked at it.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     [TenancyPolicy::crd(), CustomerTenant::crd(), Approval::crd()]
         .into_iter()
@@ -34,6 +40,7 @@ pub fn to_yaml(crd: &CustomResourceDefinition) -> String {
 fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let mut value =
         serde_json::to_value(crd).unwrap_or_else(|error| unreachable!("a CRD is JSON: {error}"));
+    let mut known = Vec::new();
     for version in value["spec"]["versions"]
         .as_array_mut()
         .into_iter()
@@ -43,11 +50,32 @@ fn finish(crd: CustomResourceDefinition) -> CustomResourceDefinition {
         walk(schema, &mut strip);
         let vocabularies = vocabularies();
         walk(schema, &mut |schema| explain_words(schema, &vocabularies));
+        fields("", &schema["properties"]["spec"], &mut known);
+        schema["properties"]["status"]["default"] = json!({"observedGeneration": NEVER_OBSERVED});
         bound_conditions(
             &mut schema["properties"]["status"]["properties"]["conditions"]["items"]["properties"],
         );
     }
+    value["metadata"]["annotations"] = json!({keys::FIELDS: known.join(" ")});
     serde_json::from_value(value).unwrap_or_else(|error| unreachable!("still a CRD: {error}"))
+}
+
+/// Every field within a schema by its path, as the guard keep-fields reads it: `network.egressTo[].ports[].port`.
+fn fields(place: &str, schema: &Value, known: &mut Vec<String>) {
+    for (name, child) in schema["properties"].as_object().into_iter().flatten() {
+        let place = if place.is_empty() {
+            name.clone()
+        } else {
+            format!("{place}.{name}")
+        };
+        known.push(place.clone());
+        fields(&place, child, known);
+    }
+    for (mark, inside) in [("[]", "items"), ("{}", "additionalProperties")] {
+        if schema[inside].is_object() {
+            fields(&format!("{place}{mark}"), &schema[inside], known);
+        }
+    }
 }
 
 /// Removes `default` (serde defaults become CRD defaults otherwise) and `nullable` from one schema.

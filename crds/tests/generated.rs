@@ -7,7 +7,7 @@ mod cases;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, all_crds, generated_files};
 
 const KINDS: [&str; 3] = ["TenancyPolicy", "CustomerTenant", "Approval"];
@@ -120,9 +120,46 @@ fn every_allowed_word_is_explained() {
 
 #[test]
 fn nothing_has_a_default_or_two_spellings_of_nothing() {
-    let found =
-        places(|node| !node.schema["default"].is_null() || !node.schema["nullable"].is_null());
+    let found = places(|node| {
+        let default = &node.schema["default"];
+        let unseen =
+            node.place.ends_with(".status") && *default == json!({"observedGeneration": -1});
+        !(default.is_null() || unseen) || !node.schema["nullable"].is_null()
+    });
     assert!(found.is_empty(), "default or nullable: {found:#?}");
+}
+
+#[test]
+fn a_status_nobody_wrote_has_seen_no_generation() {
+    let found = places(|node| {
+        node.place.ends_with(".status")
+            && node.schema["default"].is_null()
+            && node.schema["properties"]["observedGeneration"].is_object()
+    });
+    assert!(
+        found.is_empty(),
+        "current before anybody looked: {found:#?}"
+    );
+}
+
+#[test]
+fn every_definition_says_which_fields_it_knows() {
+    for crd in all_crds() {
+        let kind = &crd.spec.names.kind;
+        // The guard that keeps fields writes them into the first version.
+        assert_eq!(crd.spec.versions.len(), 1, "{kind}");
+        let annotations = crd.metadata.annotations.unwrap();
+        let said: BTreeSet<&str> = annotations["tenure.dev/fields"].split(' ').collect();
+        let nodes = nodes();
+        let prefix = format!("{kind}.spec.");
+        let stands: BTreeSet<&str> = nodes
+            .iter()
+            .filter(|node| node.field)
+            .filter_map(|node| node.place.strip_prefix(&prefix))
+            .collect();
+        assert_eq!(said, stands, "{kind}");
+        assert!(said.len() > 5, "{kind}: {said:?}");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub enum Tool {
     KubeRouter,
     /// The cluster's DNS, with the plugins that needs.
     Coredns,
+    /// What GitOps tools would say of objects, by their own libraries.
+    Gitops,
 }
 
 impl Tool {
@@ -66,7 +68,10 @@ impl Tool {
 
     /// Every tool, in the order in which they are built.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::PLANE.into_iter().chain(Self::NODE)
+        Self::PLANE
+            .into_iter()
+            .chain([Self::Gitops])
+            .chain(Self::NODE)
     }
 
     /// The name of the binary.
@@ -82,6 +87,7 @@ impl Tool {
             Self::KubeProxy => "kube-proxy",
             Self::KubeRouter => "kube-router",
             Self::Coredns => "coredns",
+            Self::Gitops => "gitops",
         }
     }
 
@@ -96,7 +102,7 @@ impl Tool {
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
             Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
             Self::KubeRouter => "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
-            Self::Coredns => ".",
+            Self::Coredns | Self::Gitops => ".",
         }
     }
 
@@ -106,6 +112,7 @@ impl Tool {
             Self::Helm => "helm",
             Self::KubeRouter => "kube-router",
             Self::Coredns => "coredns",
+            Self::Gitops => "gitops",
             _ => "kubernetes",
         };
         repository().join("e2e/stack").join(folder)
@@ -113,7 +120,7 @@ impl Tool {
 
     fn ldflags(self) -> &'static str {
         match self {
-            Self::Etcd | Self::Helm | Self::KubeRouter | Self::Coredns => "-s -w",
+            Self::Etcd | Self::Helm | Self::KubeRouter | Self::Coredns | Self::Gitops => "-s -w",
             _ => KUBERNETES_LDFLAGS,
         }
     }
@@ -121,7 +128,7 @@ impl Tool {
     /// What the binary is made from, besides the modules' own text.
     fn sources(self) -> &'static [&'static str] {
         match self {
-            Self::Coredns => &["go.mod", "go.sum", "main.go"],
+            Self::Coredns | Self::Gitops => &["go.mod", "go.sum", "main.go"],
             _ => &["go.mod", "go.sum"],
         }
     }
@@ -175,6 +182,15 @@ impl Stack {
     /// As [`Stack::ensure`].
     pub fn ensure_with_node() -> Result<Self> {
         Self::of(Tool::all())
+    }
+
+    /// As [`Stack::ensure`], for one tool that needs no cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::ensure`].
+    pub fn ensure_one(tool: Tool) -> Result<Self> {
+        Self::of([tool].into_iter())
     }
 
     fn of(tools: impl Iterator<Item = Tool>) -> Result<Self> {
@@ -256,6 +272,34 @@ fn check_go() -> Result<()> {
              command again",
             repository().join("e2e/stack").display()
         ),
+    }
+}
+
+/// The folder of a Go module that nothing is built from, pinned in `e2e/stack/<family>` (blocking: it is downloaded first).
+///
+/// # Errors
+///
+/// When Go is missing, or the module cannot be had.
+pub fn module_folder(family: &str, module: &str) -> Result<PathBuf> {
+    check_go()?;
+    let pins = repository().join("e2e/stack").join(family);
+    let output = Command::new("go")
+        .current_dir(&pins)
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "-mod=readonly")
+        .args(["mod", "download", "-json", module])
+        .output()
+        .context("cannot start `go mod download`")?;
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).with_context(|| {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        format!(
+            "`go mod download {module}` in {} said {stderr}",
+            pins.display()
+        )
+    })?;
+    match said["Dir"].as_str() {
+        Some(folder) => Ok(PathBuf::from(folder)),
+        None => bail!("{module} cannot be had: {}", said["Error"]),
     }
 }
 

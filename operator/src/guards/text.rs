@@ -16,6 +16,7 @@ guards![
     "crds",
     "customertenants",
     "exposure",
+    "keep-fields",
     "managed-objects",
     "namespaces",
     "networkpolicies",
@@ -50,6 +51,7 @@ impl Builtin {
     /// denies nothing) the validating one that insists on what it writes.
     pub fn proven_by(&self) -> &str {
         match self.name.as_str() {
+            "keep-fields" => "crds",
             "stamp-changed-by" => "status",
             "restored-namespaces" => "namespaces",
             name => name,
