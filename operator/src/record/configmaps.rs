@@ -73,7 +73,7 @@ impl ConfigMaps {
             .map_err(|error| RecordError::Store(Box::new(error)))
     }
 
-    /// Creates the record, or replaces the one that stands. The whole of it is ours.
+    /// Creates the record, or replaces the one that is known to stand. The whole of it is ours.
     async fn put(&self, name: &str, map: &ConfigMap) -> Result<(), kube::Error> {
         let params = PostParams {
             dry_run: false,
@@ -86,14 +86,24 @@ impl ConfigMaps {
                 other => return other.map(drop),
             }
         }
-        match self.api.create(&params, map).await {
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                self.api.replace(name, &params, map).await?;
-            }
-            other => drop(other?),
-        }
+        self.api.create(&params, map).await?;
         self.note(name);
         Ok(())
+    }
+
+    /// A record that stands and was not there at the start: a restore brought it, or our own answer was lost.
+    async fn found(&self, name: &str) -> RecordError {
+        let record = match self.api.get(name).await {
+            Ok(map) => readable(name, &map),
+            Err(error) => Err(RecordError::Store(Box::new(error))),
+        };
+        match record {
+            Ok(record) => {
+                self.note(name);
+                RecordError::Found(Box::new(record))
+            }
+            Err(error) => error,
+        }
     }
 
     fn stands(&self, name: &str) -> bool {
@@ -128,17 +138,8 @@ impl Memory for ConfigMaps {
                     recalled.platform = Some(read(&name, &map)?);
                     continue;
                 }
-                match read::<TenantRecord>(&name, &map) {
-                    Ok(record) if record.version == RECORD_VERSION => recalled.tenants.push(record),
-                    Ok(record) => {
-                        recalled.unreadable.insert(
-                            record.tenant,
-                            format!(
-                                "{name} has version {}, this build reads {RECORD_VERSION}",
-                                record.version
-                            ),
-                        );
-                    }
+                match readable(&name, &map) {
+                    Ok(record) => recalled.tenants.push(record),
                     Err(error) => {
                         let tenant = map.labels().get(keys::TENANT).cloned().unwrap_or(name);
                         recalled.unreadable.insert(tenant, error.to_string());
@@ -152,12 +153,11 @@ impl Memory for ConfigMaps {
 
     fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>> {
         async move {
-            self.write(
-                &record_name(&record.tenant_id),
-                Some(&record.tenant),
-                record,
-            )
-            .await
+            let name = record_name(&record.tenant_id);
+            match self.write(&name, Some(&record.tenant), record).await {
+                Err(error) if stands_already(&error) => Err(self.found(&name).await),
+                other => other,
+            }
         }
         .boxed()
     }
@@ -166,12 +166,41 @@ impl Memory for ConfigMaps {
         &'a self,
         record: &'a PlatformRecord,
     ) -> BoxFuture<'a, Result<(), RecordError>> {
-        self.write(PLATFORM, None, record).boxed()
+        async move {
+            match self.write(PLATFORM, None, record).await {
+                // What the TenancyPolicy says now is in force: the next write replaces.
+                Err(error) if stands_already(&error) => {
+                    self.note(PLATFORM);
+                    self.write(PLATFORM, None, record).await
+                }
+                other => other,
+            }
+        }
+        .boxed()
     }
+}
+
+fn stands_already(error: &RecordError) -> bool {
+    matches!(error, RecordError::Store(error) if matches!(error.as_ref(), kube::Error::Api(status) if status.code == 409))
 }
 
 fn record_name(tenant_id: &str) -> String {
     format!("tenure-record-{tenant_id}")
+}
+
+/// A tenant's record of the version this build knows.
+fn readable(name: &str, map: &ConfigMap) -> Result<TenantRecord, RecordError> {
+    let record: TenantRecord = read(name, map)?;
+    if record.version == RECORD_VERSION {
+        return Ok(record);
+    }
+    Err(RecordError::Unreadable {
+        name: name.to_owned(),
+        why: format!(
+            "it has version {}, this build reads {RECORD_VERSION}",
+            record.version
+        ),
+    })
 }
 
 fn read<T: DeserializeOwned>(name: &str, map: &ConfigMap) -> Result<T, RecordError> {

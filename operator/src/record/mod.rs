@@ -34,6 +34,9 @@ pub enum RecordError {
         /// What is wrong with it.
         why: String,
     },
+    /// A record of the same tenantID stands that was not there at the start: it outranks what was about to be written.
+    #[error("tenant {} has a record that was brought back meanwhile: reading it", .0.tenant)]
+    Found(Box<TenantRecord>),
     /// A record is larger than the store takes.
     #[error(
         "the tenant's rendering needs {bytes} bytes and the record holds {limit}: declare fewer namespaces or peers"
@@ -199,7 +202,8 @@ impl Records {
     /// Remembers a tenant, in the store first.
     ///
     /// # Errors
-    /// Where the store refuses: then nothing changed and nothing may be acted on.
+    /// Where the store refuses: then nothing changed and nothing may be acted on. Where it has a record
+    /// of the tenant that was not there at the start, that one is remembered from now on.
     pub async fn remember(&self, record: TenantRecord) -> Result<Arc<TenantRecord>, RecordError> {
         if let Some(known) = self
             .tenant(&record.tenant)
@@ -207,13 +211,24 @@ impl Records {
         {
             return Ok(known);
         }
-        self.memory.remember(&record).await?;
+        match self.memory.remember(&record).await {
+            Ok(()) => Ok(self.hold(record)),
+            Err(error) => {
+                if let RecordError::Found(found) = &error {
+                    self.hold((**found).clone());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn hold(&self, record: TenantRecord) -> Arc<TenantRecord> {
         let record = Arc::new(record);
         self.tenants
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(record.tenant.clone(), record.clone());
-        Ok(record)
+        record
     }
 
     /// Remembers the platform settings in force.
