@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bench;
 pub mod command;
 pub mod demo;
+pub mod gitops;
 pub mod helm;
 pub mod identity;
 pub mod image;
