@@ -919,8 +919,27 @@ async fn every_rendered_object_is_in_the_cluster() {
     }
 }
 
+/// The pods that rendered objects make: of the Deployment, the CronJob and the hook's Job.
+fn pod_templates(objects: &[Value]) -> BTreeMap<String, Value> {
+    let template = |object: &Value| {
+        let spec = match kind(object) {
+            "Deployment" | "Job" | "DaemonSet" | "StatefulSet" => &object["spec"],
+            "CronJob" => &object["spec"]["jobTemplate"]["spec"],
+            _ => return None,
+        };
+        let mut pod = spec["template"].clone();
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["name"] = json!("one");
+        // Its own account is in another namespace.
+        pod["spec"]["serviceAccountName"] = json!("default");
+        Some((format!("{} {}", kind(object), name(object)), pod))
+    };
+    objects.iter().filter_map(template).collect()
+}
+
 #[tokio::test]
-async fn operator_pod_is_restricted() {
+async fn every_pod_of_the_chart_is_restricted() {
     let release = Release::installed().await;
     let plane = Plane::shared().await.unwrap();
     plane.namespace("restricted").await.unwrap();
@@ -937,13 +956,6 @@ async fn operator_pod_is_restricted() {
         .unwrap()
         .success()
         .unwrap();
-    let mut pod = release.get(&["deployment", "tenure-operator"]).await["spec"]["template"].clone();
-    pod["apiVersion"] = json!("v1");
-    pod["kind"] = json!("Pod");
-    pod["metadata"]["name"] = json!("operator");
-    // Its own account is in another namespace.
-    pod["spec"]["serviceAccountName"] = json!("default");
-    pod["spec"]["serviceAccount"] = json!("default");
     let dry_run = [
         "create",
         "--dry-run=server",
@@ -952,26 +964,60 @@ async fn operator_pod_is_restricted() {
         "--filename",
         "-",
     ];
-    release
-        .admin
-        .run_with(&dry_run, &pod.to_string())
-        .await
-        .unwrap()
-        .success()
-        .unwrap();
+    let pods = pod_templates(&Offline::new().objects(&[]).await);
+    assert!(pods.len() >= 3, "{:?}", pods.keys());
+    for (whose, mut pod) in pods {
+        let output = release.admin.run_with(&dry_run, &pod.to_string()).await;
+        let admitted = output.unwrap().success();
+        assert!(admitted.is_ok(), "{whose}: {admitted:?}");
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(
+            container["securityContext"]["readOnlyRootFilesystem"], true,
+            "{whose}"
+        );
+        assert!(
+            !container["resources"]["limits"]["memory"].is_null(),
+            "{whose}"
+        );
 
-    pod["spec"]["containers"][0]["securityContext"]["capabilities"] = Value::Null;
-    let why = release
-        .admin
-        .run_with(&dry_run, &pod.to_string())
-        .await
-        .unwrap()
-        .refusal()
-        .unwrap();
-    assert!(
-        why.contains("violates PodSecurity \"restricted:latest\""),
-        "{why}"
-    );
+        pod["spec"]["containers"][0]["securityContext"]["capabilities"] = Value::Null;
+        let output = release.admin.run_with(&dry_run, &pod.to_string()).await;
+        let why = output.unwrap().refusal().unwrap();
+        assert!(
+            why.contains("violates PodSecurity \"restricted:latest\""),
+            "{whose}: {why}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn values_nobody_knows_are_refused_at_every_level() {
+    let offline = Offline::new();
+    let values = fs::read_to_string(repository().join("charts/tenure/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&values).unwrap();
+    // Maps whose keys are the user's own.
+    let free = ["nodeSelector", "podLabels", "podAnnotations"];
+    let mut places = vec!["nonsense".to_owned()];
+    let mut waiting: Vec<(String, Value)> = vec![(String::new(), values)];
+    while let Some((place, value)) = waiting.pop() {
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            if !inner.is_object() || free.contains(&key.as_str()) || key == "serviceAnnotations" {
+                continue;
+            }
+            let place = format!("{place}{key}.");
+            places.push(format!("{place}nonsense"));
+            waiting.push((place, inner.clone()));
+        }
+    }
+    assert!(places.len() >= 8, "{places:?}");
+    for place in places {
+        let why = offline.render(&[&format!("{place}=true")]).await;
+        let why = why.expect_err(&place);
+        assert!(
+            why.contains("additional properties 'nonsense' not allowed"),
+            "{place}: {why}"
+        );
+    }
 }
 
 #[tokio::test]
