@@ -93,7 +93,7 @@ pub struct TenancyPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["username"]))]
     pub gitops_appliers: Vec<Applier>,
-    /// Identity of the restore tool; what it brings back stays not ready until matched by tenantID.
+    /// Identity of the restore tool: it may create what carries our marks, tenants' records included. What it brings back stays not ready until matched by tenantID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<Applier>,
     /// How the identity provider reports multi-factor authentication (DSA 2.4).
