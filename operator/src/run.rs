@@ -100,7 +100,7 @@ async fn term(
     tracing::info!("standing by");
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        () = election.win() => {}
+        won = election.win() => won?,
     }
     tracing::info!("leading");
     metrics.leads(true);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::WatchStreamExt;
@@ -25,6 +25,8 @@ pub enum Change {
 
 /// What a watch hands on: to a [`Cache`], or to a model that keeps less than the object.
 pub trait Handover<K>: Send + Sync + 'static {
+    /// A full listing begins: until [`Handover::listed`], what is seen is part of it.
+    fn listing(&self) {}
     /// One object was created, changed or listed.
     fn seen(&self, object: K);
     /// One object is gone.
@@ -39,6 +41,8 @@ type Touched<K> = dyn Fn(&K, Change) + Send + Sync;
 /// The objects of one kind.
 pub struct Cache<K> {
     objects: RwLock<HashMap<String, BTreeMap<String, Arc<K>>>>,
+    /// What we wrote since the running listing began, where one runs: (namespace, name).
+    written: Mutex<Option<HashSet<(String, String)>>>,
     ready: watch::Sender<bool>,
     touched: Box<Touched<K>>,
 }
@@ -48,6 +52,7 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
     pub fn new(touched: impl Fn(&K, Change) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             objects: RwLock::default(),
+            written: Mutex::default(),
             ready: watch::Sender::new(false),
             touched: Box::new(touched),
         })
@@ -97,7 +102,10 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
 
     /// Takes in the answer to our own write, unless something newer is known.
     pub fn remember(&self, object: K) {
-        self.put(object);
+        if let Some(written) = self.written().as_mut() {
+            written.insert(place(&object));
+        }
+        self.put(object, false);
     }
 
     /// Takes in our own deletion.
@@ -109,19 +117,32 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
         });
     }
 
-    fn put(&self, object: K) -> bool {
+    fn put(&self, object: K, outranks: bool) -> bool {
         let (namespace, name) = place(&object);
         self.write(|objects| {
             let slot = objects.entry(namespace).or_default();
-            if slot
-                .get(&name)
-                .is_some_and(|known| is_older(&object, known.as_ref()))
+            if !outranks
+                && slot
+                    .get(&name)
+                    .is_some_and(|known| is_older(&object, known.as_ref()))
             {
                 return false;
             }
             slot.insert(name, Arc::new(object));
             true
         })
+    }
+
+    /// Whether a listing outranks what is known of an object. It does, even where it is older: a store that was restored
+    /// from a backup has gone back. Only what we wrote since it began may be newer than it.
+    fn is_outranked(&self, place: &(String, String)) -> bool {
+        self.written()
+            .as_ref()
+            .is_some_and(|written| !written.contains(place))
+    }
+
+    fn written(&self) -> MutexGuard<'_, Option<HashSet<(String, String)>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read<R>(&self, with: impl FnOnce(&HashMap<String, BTreeMap<String, Arc<K>>>) -> R) -> R {
@@ -137,10 +158,15 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> for Cache<K> {
+    fn listing(&self) {
+        *self.written() = Some(HashSet::new());
+    }
+
     fn seen(&self, object: K) {
-        let (namespace, name) = place(&object);
-        if self.put(object)
-            && let Some(known) = self.get(&namespace, &name)
+        let place = place(&object);
+        let outranks = self.is_outranked(&place);
+        if self.put(object, outranks)
+            && let Some(known) = self.get(&place.0, &place.1)
         {
             (self.touched)(&known, Change::Seen);
         }
@@ -160,10 +186,14 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> 
     }
 
     fn listed(&self, names: &HashSet<(String, String)>) {
+        let written = self.written().take().unwrap_or_default();
         let vanished: Vec<Arc<K>> = self
             .all()
             .into_iter()
-            .filter(|object| !names.contains(&place(object.as_ref())))
+            .filter(|object| {
+                let place = place(object.as_ref());
+                !names.contains(&place) && !written.contains(&place)
+            })
             .collect();
         for object in vanished {
             let (namespace, name) = place(object.as_ref());
@@ -216,7 +246,10 @@ pub async fn follow<K>(
         match event {
             Ok(Event::Apply(object)) => to.seen(object),
             Ok(Event::Delete(object)) => to.gone(object),
-            Ok(Event::Init) => listing.clear(),
+            Ok(Event::Init) => {
+                listing.clear();
+                to.listing();
+            }
             Ok(Event::InitApply(object)) => {
                 listing.insert(place(&object));
                 to.seen(object);
@@ -236,5 +269,68 @@ fn slim<K: Resource>(object: &mut K) {
     }
     if let Some(annotations) = object.meta_mut().annotations.as_mut() {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(name: &str, version: u32) -> ConfigMap {
+        serde_json::from_value(
+            json!({"metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": version.to_string()}}),
+        )
+        .unwrap()
+    }
+
+    fn version(cache: &Cache<ConfigMap>, name: &str) -> Option<String> {
+        cache.get("n", name)?.resource_version()
+    }
+
+    fn list(cache: &Cache<ConfigMap>, objects: &[ConfigMap]) {
+        for object in objects {
+            cache.seen(object.clone());
+        }
+        cache.listed(&objects.iter().map(place).collect());
+    }
+
+    #[test]
+    fn late_event_never_undoes_a_newer_state() {
+        let cache = Cache::new(|_, _| {});
+        cache.seen(map("a", 7));
+        cache.seen(map("a", 5));
+        cache.remember(map("a", 6));
+        assert_eq!(version(&cache, "a").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn new_listing_outranks_what_was_known_before_it_even_where_it_is_older() {
+        let cache = Cache::new(|_, _| {});
+        cache.listing();
+        list(&cache, &[map("a", 7), map("b", 8)]);
+        cache.listing();
+        list(&cache, &[map("a", 5)]);
+        assert_eq!(version(&cache, "a").as_deref(), Some("5"));
+        assert_eq!(version(&cache, "b"), None);
+        cache.seen(map("a", 4));
+        assert_eq!(
+            version(&cache, "a").as_deref(),
+            Some("5"),
+            "an event is no listing"
+        );
+    }
+
+    #[test]
+    fn what_was_written_while_a_listing_ran_is_newer_than_the_listing() {
+        let cache = Cache::new(|_, _| {});
+        cache.listing();
+        cache.remember(map("a", 9));
+        cache.remember(map("new", 10));
+        list(&cache, &[map("a", 5)]);
+        assert_eq!(version(&cache, "a").as_deref(), Some("9"));
+        assert_eq!(version(&cache, "new").as_deref(), Some("10"));
     }
 }

@@ -4,6 +4,10 @@
 //! is a [`Claim`] with an end on this machine's monotonic clock, which comes before anybody else may take over.
 //! Nobody compares clocks with anybody: a candidate waits until *it* has seen no renewal for the Lease's whole length,
 //! so a clock that is set by an hour changes nothing.
+//!
+//! The Lease also shows whether the store behind the API server has gone back in time, as one does that is restored
+//! from a backup: its watches then go on in silence, and what was cached stays for ever. Whoever sees an older Lease
+//! than before ends, and starts again from what the store holds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{self, Poll};
@@ -43,7 +47,7 @@ pub struct NotLeading {
     path: String,
 }
 
-/// Somebody else leads, or may.
+/// This process must end: somebody else leads, or may, or what it knows is not so any more.
 #[derive(Debug, Error)]
 #[error("leadership lost: {why}")]
 pub struct Lost {
@@ -214,11 +218,37 @@ fn held(lease: Option<Lease>, me: &Candidate, now: Timestamp) -> Lease {
     lease
 }
 
+/// The newest state of the Lease that was seen.
+#[derive(Debug, Default)]
+struct Newest(Mutex<u128>);
+
+impl Newest {
+    /// Takes note of a Lease; an error where it is older than one seen before, which no running store shows.
+    fn note(&self, lease: &Lease) -> Result<(), Lost> {
+        let version = lease.metadata.resource_version.as_deref();
+        let Some(version) = version.and_then(|text| text.parse().ok()) else {
+            return Ok(());
+        };
+        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if version < *newest {
+            return Err(Lost {
+                why: format!(
+                    "the API server's data is older than what this process has seen (the Lease's version is {version}, it \
+                     was {newest}): a backup was restored; starting again from what is there"
+                ),
+            });
+        }
+        *newest = version;
+        Ok(())
+    }
+}
+
 /// A candidate at the Lease.
 pub struct Election {
     api: Api<Lease>,
     me: Candidate,
     claim: Claim,
+    newest: Newest,
 }
 
 impl Election {
@@ -228,6 +258,7 @@ impl Election {
             api: Api::namespaced(client, namespace),
             me,
             claim: Claim::default(),
+            newest: Newest::default(),
         }
     }
 
@@ -237,13 +268,17 @@ impl Election {
     }
 
     /// Waits until this candidate leads, however long.
-    pub async fn win(&self) {
+    ///
+    /// # Errors
+    /// Where what it knows of the cluster is not so any more.
+    pub async fn win(&self) -> Result<(), Lost> {
         let mut seen: (Option<String>, Instant) = (None, Instant::now());
         loop {
             let pause = match self.attempt(&mut seen).await {
-                Ok(None) => return,
+                Ok(None) => return Ok(()),
                 Ok(Some(wait)) => wait,
-                Err(error) => {
+                Err(Setback::Lost(lost)) => return Err(lost),
+                Err(Setback::Failed(error)) => {
                     tracing::debug!(%error, "not elected; trying again");
                     LOOK
                 }
@@ -253,34 +288,46 @@ impl Election {
     }
 
     /// Keeps leading; returns when that is over.
+    ///
+    /// An API server that cannot be reached may come back with another store behind it, so nothing is written until
+    /// the Lease has been seen again.
     pub async fn keep(&self) -> Lost {
+        let (mut renewed, mut pause) = (Instant::now(), RENEW);
         loop {
-            sleep(RENEW).await;
+            sleep(pause).await;
+            let asked = Instant::now();
+            pause = RENEW;
             match self.renew().await {
-                Ok(()) => {}
-                Err(Renewal::Lost(lost)) => {
+                Ok(()) => renewed = asked,
+                Err(Setback::Lost(lost)) => {
                     self.claim.end();
                     return lost;
                 }
-                Err(Renewal::Failed(why)) if !self.claim.holds() => {
+                Err(Setback::Failed(error)) if renewed.elapsed() >= CLAIM => {
                     self.claim.end();
+                    let why = error.to_string();
                     return Lost { why };
                 }
-                Err(Renewal::Failed(why)) => {
-                    tracing::warn!(why, "the leader's Lease was not renewed; trying again");
+                Err(Setback::Failed(error)) => {
+                    tracing::warn!(%error, "the leader's Lease was not renewed; trying again");
+                    if !matches!(error, kube::Error::Api(_)) {
+                        self.claim.end();
+                        pause = LOOK;
+                    }
                 }
             }
         }
     }
 
     /// Lets the next one lead at once. To be called when nothing writes any more.
+    ///
+    /// A Lease that went back is left as it is: it is by its age that the others see it, too.
     pub async fn release(&self) {
         self.claim.end();
         let freed = async {
-            let mut lease = self.api.get(keys::LEADER_LEASE).await?;
-            if !self.is_mine(&lease) {
+            let Some(mut lease) = self.look().await?.filter(|lease| self.is_mine(lease)) else {
                 return Ok(());
-            }
+            };
             if let Some(spec) = &mut lease.spec {
                 spec.holder_identity = Some(String::new());
                 spec.lease_duration_seconds = Some(1);
@@ -296,8 +343,8 @@ impl Election {
     async fn attempt(
         &self,
         seen: &mut (Option<String>, Instant),
-    ) -> Result<Option<Duration>, kube::Error> {
-        let lease = within(self.api.get_opt(keys::LEADER_LEASE)).await?;
+    ) -> Result<Option<Duration>, Setback> {
+        let lease = self.look().await?;
         let version = lease
             .as_ref()
             .and_then(|lease| lease.metadata.resource_version.clone());
@@ -308,8 +355,7 @@ impl Election {
         match next(lease.as_ref(), &self.me, seen.1.elapsed()) {
             Next::Wait(wait) => return Ok(Some(wait)),
             Next::Create => {
-                let lease = held(None, &self.me, Timestamp::now());
-                within(self.api.create(&PostParams::default(), &lease)).await?;
+                self.create(&held(None, &self.me, Timestamp::now())).await?;
             }
             Next::Write => self.write(&held(lease, &self.me, Timestamp::now())).await?,
         }
@@ -317,11 +363,9 @@ impl Election {
         Ok(None)
     }
 
-    async fn renew(&self) -> Result<(), Renewal> {
+    async fn renew(&self) -> Result<(), Setback> {
         let asked = Instant::now();
-        let lease = within(self.api.get_opt(keys::LEADER_LEASE))
-            .await
-            .map_err(|error| Renewal::Failed(error.to_string()))?;
+        let lease = self.look().await?;
         // Somebody deleted it: it is made again, under the same name, unless another was quicker.
         if let Some(lease) = &lease
             && !self.is_mine(lease)
@@ -330,18 +374,15 @@ impl Election {
                 .spec
                 .as_ref()
                 .and_then(|spec| spec.holder_identity.clone());
-            return Err(Renewal::Lost(Lost {
+            return Err(Setback::Lost(Lost {
                 why: format!("the Lease is held by {:?}", holder.unwrap_or_default()),
             }));
         }
         let next = held(lease.clone(), &self.me, Timestamp::now());
-        let written = match lease {
-            Some(_) => self.write(&next).await,
-            None => within(self.api.create(&PostParams::default(), &next))
-                .await
-                .map(drop),
-        };
-        written.map_err(|error| Renewal::Failed(error.to_string()))?;
+        match lease {
+            Some(_) => self.write(&next).await?,
+            None => self.create(&next).await?,
+        }
         self.claim.extend(asked);
         Ok(())
     }
@@ -354,21 +395,39 @@ impl Election {
         holder.is_some_and(|holder| *holder == self.me.identity())
     }
 
+    async fn look(&self) -> Result<Option<Lease>, Setback> {
+        let lease = within(self.api.get_opt(keys::LEADER_LEASE)).await?;
+        if let Some(lease) = &lease {
+            self.newest.note(lease)?;
+        }
+        Ok(lease)
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<(), Setback> {
+        let written = within(self.api.create(&PostParams::default(), lease)).await?;
+        Ok(self.newest.note(&written)?)
+    }
+
     /// Under the resourceVersion that was looked at: of two candidates one is refused.
-    async fn write(&self, lease: &Lease) -> Result<(), kube::Error> {
+    async fn write(&self, lease: &Lease) -> Result<(), Setback> {
         let params = PostParams {
             field_manager: Some(keys::FIELD_MANAGER.into()),
             ..PostParams::default()
         };
-        within(self.api.replace(keys::LEADER_LEASE, &params, lease))
-            .await
-            .map(drop)
+        let written = within(self.api.replace(keys::LEADER_LEASE, &params, lease)).await?;
+        Ok(self.newest.note(&written)?)
     }
 }
 
-enum Renewal {
-    Lost(Lost),
-    Failed(String),
+/// Why the Lease is not held now.
+#[derive(Debug, Error)]
+enum Setback {
+    /// It is over.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// A request failed; the next may not.
+    #[error(transparent)]
+    Failed(#[from] kube::Error),
 }
 
 /// A request that must not hang: a hanging one would keep a leader from noticing that it is none.

@@ -69,6 +69,21 @@ fn lease_counts_terms_and_keeps_what_others_wrote() {
     assert_eq!(renewed.acquire_time, spec.acquire_time);
 }
 
+#[test]
+fn lease_older_than_one_seen_before_ends_the_term() {
+    let newest = Newest::default();
+    let seen = |version: &str| {
+        let mut lease = lease("tenure-0_b", 15);
+        lease.metadata.resource_version = Some(version.into());
+        newest.note(&lease)
+    };
+    for version in ["9", "10", "10", "4503599627370497", "not a number"] {
+        seen(version).unwrap();
+    }
+    let lost = seen("4503599627370496").unwrap_err().to_string();
+    assert!(lost.contains("a backup was restored"), "{lost}");
+}
+
 #[tokio::test]
 async fn fence_lets_reads_pass_and_stops_every_write_without_a_claim() {
     let sent = Arc::new(AtomicUsize::new(0));
