@@ -825,6 +825,11 @@ pub struct CustomerTenantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     pub accepted_digest: Option<String>,
+    /// Digest of the objects that last stood complete, all of one accepted state. While it is not that of what is in
+    /// force, a change is under way, and what differs is not yet made rather than drifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    pub applied_digest: Option<String>,
     /// The namespaces as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]

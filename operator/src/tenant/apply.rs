@@ -28,6 +28,17 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Whether everything stands that could be written; namespaces that wait for an adoption are not part of it.
+    pub fn is_complete(&self) -> bool {
+        let missing = [NamespaceState::Pending, NamespaceState::Terminating];
+        self.errors.is_empty()
+            && self.contested_for.is_none()
+            && !self
+                .namespaces
+                .iter()
+                .any(|namespace| missing.contains(&namespace.state))
+    }
+
     /// Whether every namespace stands as it should.
     pub fn is_settled(&self) -> bool {
         self.errors.is_empty()
@@ -49,7 +60,7 @@ struct Application<'a> {
     result: Applied,
 }
 
-/// Applies a tenant's remembered rendering; `previous` is what was remembered before it.
+/// Applies a tenant's remembered rendering; `previous` is what stood complete before, where that is known.
 pub async fn apply(
     context: &Context,
     record: &TenantRecord,
@@ -71,7 +82,8 @@ pub async fn apply(
         let status = application.namespace(rendering, before).await;
         application.result.namespaces.push(status);
     }
-    application.cluster_policies(cluster_policies).await;
+    let before = previous.map(|previous| previous.cluster_policies.as_slice());
+    application.cluster_policies(cluster_policies, before).await;
     application.result
 }
 
@@ -188,7 +200,12 @@ impl Application<'_> {
                         .any(|object| object["metadata"]["name"] == live["metadata"]["name"])
                 });
                 complete &= self
-                    .remove(kind, namespace, &live, !expected && settled(true))
+                    .remove(
+                        kind,
+                        namespace,
+                        &live,
+                        settled(before.is_some() && !expected),
+                    )
                     .await;
             }
         }
@@ -203,12 +220,12 @@ impl Application<'_> {
     }
 
     /// Above NetworkPolicy, where that is known to be enforced; what is no longer wanted goes.
-    async fn cluster_policies(&mut self, desired: &[Value]) {
+    async fn cluster_policies(&mut self, desired: &[Value], before: Option<&[Value]>) {
         let kind = Kind::ClusterNetworkPolicy;
         for policy in desired {
             let name = policy["metadata"]["name"].as_str().unwrap_or_default();
             let live = self.context.caches.live(kind, "", name);
-            let stood = live.is_some();
+            let stood = before.is_some_and(|before| before.contains(policy));
             self.converge(kind, policy, live, stood).await;
         }
         let ours = self

@@ -27,6 +27,7 @@ use tenure_crds::{CustomerTenant, keys};
 use self::apply::Applied;
 use self::dereference::Seen;
 use self::plan::{Declaration, Declared, Halt, Plan};
+use self::rendering::Rendering;
 use self::validate::Surroundings;
 use crate::context::Context;
 use crate::record::{RecordError, TenantRecord};
@@ -204,6 +205,17 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
     }))
 }
 
+/// What was remembered before, where it is known to have stood complete: only what differs from that can have drifted.
+/// What a crash or an error left half done is nobody's doing.
+fn stood(seen: &Seen) -> Option<&Rendering> {
+    let rendering = &seen.record.as_ref()?.rendering;
+    let Some(Ok(tenant)) = &seen.object else {
+        return Some(rendering);
+    };
+    let applied = tenant.status.as_ref()?.applied_digest.as_ref()?;
+    (*applied == rendering.digest()).then_some(rendering)
+}
+
 /// What goes with an accepted spec.
 struct Enforcement {
     add_finalizer: bool,
@@ -255,7 +267,7 @@ async fn enforce(
         object = Some(changed);
     }
     let cut = observe::tightened(context, &record, before.as_ref());
-    let mut applied = apply::apply(context, &record, before.as_ref(), now).await;
+    let mut applied = apply::apply(context, &record, stood(seen), now).await;
     observe::contain(context, &record, cut, &applied).await;
     applied
         .namespaces
@@ -331,7 +343,7 @@ async fn keep(
         None => None,
     };
     let applied = match &record {
-        Some(record) => apply::apply(context, record, Some(&record.rendering), now).await,
+        Some(record) => apply::apply(context, record, stood(seen), now).await,
         None => Applied::default(),
     };
     finish(
@@ -476,6 +488,9 @@ async fn finish(
         return Ok(again);
     };
     let before = object.status.clone().unwrap_or_default();
+    let applied_digest = record
+        .filter(|_| applied.is_complete())
+        .map(|record| record.rendering.digest());
     let status = status::compute(status::Inputs {
         before: &before,
         generation: object.metadata.generation,
@@ -490,6 +505,7 @@ async fn finish(
         pending,
         used: record.map(|record| record.used),
         accepted_digest: record.map(decisions::spec_digest),
+        applied_digest,
         controls,
         observe,
     });

@@ -5,6 +5,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// What a namespace is held to.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,6 +30,15 @@ pub struct Rendering {
 }
 
 impl Rendering {
+    /// Tells one rendering from another: `sha256:` and 64 hexadecimal digits.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_vec(self)
+            .unwrap_or_else(|error| unreachable!("objects have a JSON form: {error}"));
+        let hash = Sha256::digest(&text);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+
     /// The rendering of one namespace.
     pub fn namespace(&self, name: &str) -> Option<&NamespaceRendering> {
         self.namespaces

@@ -34,6 +34,8 @@ pub struct Inputs<'a> {
     pub used: Option<bool>,
     /// Digest of the accepted spec.
     pub accepted_digest: Option<String>,
+    /// Digest of the rendering that stands complete; nothing while none does.
+    pub applied_digest: Option<String>,
     /// The controls, where they could be evaluated.
     pub controls: Option<(Summary, Vec<ControlStatus>)>,
     /// What enforcement would do, while it is only observed.
@@ -93,6 +95,9 @@ pub fn compute(inputs: Inputs<'_>) -> CustomerTenantStatus {
         compliant,
         exit: None,
         accepted_digest: inputs.accepted_digest,
+        applied_digest: inputs
+            .applied_digest
+            .or_else(|| inputs.before.applied_digest.clone()),
         namespaces: inputs.namespaces,
         controls,
         pending_approvals: inputs.pending,
