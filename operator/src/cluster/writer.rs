@@ -149,6 +149,12 @@ impl Writer {
             || !claims.list_metadata(&one).await?.items.is_empty())
     }
 
+    /// Whether there is a CustomerTenant of that name. Asked, not cached.
+    pub async fn is_declared(&self, name: &str) -> Result<bool, kube::Error> {
+        let tenants: Api<CustomerTenant> = Api::all(self.client.clone());
+        Ok(tenants.get_metadata_opt(name).await?.is_some())
+    }
+
     /// Whether the definition of CustomerTenant is going or gone: then its objects are deleted because
     /// of it, and nobody meant any of them. Asked, not cached.
     pub async fn definition_is_going(&self) -> Result<bool, kube::Error> {

@@ -3,6 +3,9 @@
 //! The request connects to the proxy of a pod that does not exist and whose name is reserved. The
 //! policy answers before the pod is looked up: its denial proves it loaded and evaluating; "not
 //! found" proves that nothing guards.
+//!
+//! Every API server loads the guards for itself, and the proof speaks for the one that answered. Where there are several,
+//! a proof each interval meets whichever the connection leads to; one API server that lags behind shows only when asked.
 
 use kube::Client;
 use thiserror::Error;

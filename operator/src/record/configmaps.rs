@@ -1,7 +1,7 @@
 //! The record in ConfigMaps of the operator's namespace: one per tenantID, one for the platform.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -22,8 +22,8 @@ const LIMIT: usize = 1_000_000;
 /// Records in ConfigMaps; guarded so that only the operator may change them.
 pub struct ConfigMaps {
     api: Api<ConfigMap>,
-    /// Names known to exist: a guess at whether to create or to replace, and no more.
-    standing: Mutex<HashSet<String>>,
+    /// The resourceVersion of each map as it was last read or written here: who does not know the newest writes nothing.
+    versions: Mutex<HashMap<String, String>>,
 }
 
 impl ConfigMaps {
@@ -31,7 +31,7 @@ impl ConfigMaps {
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            standing: Mutex::default(),
+            versions: Mutex::default(),
         }
     }
 
@@ -59,65 +59,62 @@ impl ConfigMaps {
             ),
         ]);
         labels.extend(tenant.map(|tenant| (keys::TENANT.to_owned(), tenant.to_owned())));
+        let known = self.versions().get(name).cloned();
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
                 labels: Some(labels),
+                resource_version: known.clone(),
                 ..ObjectMeta::default()
             },
             data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
             ..ConfigMap::default()
         };
-        self.put(name, &map)
-            .await
-            .map_err(|error| RecordError::Store(Box::new(error)))
-    }
-
-    /// Creates the record, or replaces the one that is known to stand. The whole of it is ours.
-    async fn put(&self, name: &str, map: &ConfigMap) -> Result<(), kube::Error> {
         let params = PostParams {
-            dry_run: false,
             field_manager: Some(keys::FIELD_MANAGER.into()),
+            ..PostParams::default()
         };
-        if self.stands(name) {
-            match self.api.replace(name, &params, map).await {
-                // Somebody removed it: it is made again.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                other => return other.map(drop),
+        let written = match known {
+            Some(_) => self.api.replace(name, &params, &map).await,
+            None => self.api.create(&params, &map).await,
+        };
+        match written {
+            Ok(map) => {
+                self.note(&map);
+                Ok(())
             }
-        }
-        self.api.create(&params, map).await?;
-        self.note(name);
-        Ok(())
-    }
-
-    /// A record that stands and was not there at the start: a restore brought it, or our own answer was lost.
-    async fn found(&self, name: &str) -> RecordError {
-        let record = match self.api.get(name).await {
-            Ok(map) => readable(name, &map),
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(RecordError::Outdated {
+                name: name.to_owned(),
+            }),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                // Somebody deleted it: what is remembered is not forgotten for that. The next try makes it anew.
+                self.versions().remove(name);
+                Err(RecordError::Outdated {
+                    name: name.to_owned(),
+                })
+            }
             Err(error) => Err(RecordError::Store(Box::new(error))),
-        };
-        match record {
-            Ok(record) => {
-                self.note(name);
-                RecordError::Found(Box::new(record))
-            }
-            Err(error) => error,
         }
     }
 
-    fn stands(&self, name: &str) -> bool {
-        let standing = self.standing.lock();
-        standing
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(name)
+    async fn look<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecordError> {
+        let found = self.api.get_opt(name).await;
+        let found = found.map_err(|error| RecordError::Store(Box::new(error)))?;
+        let Some(map) = found else {
+            return Ok(None);
+        };
+        self.note(&map);
+        read(name, &map).map(Some)
     }
 
-    fn note(&self, name: &str) {
-        let standing = self.standing.lock();
-        standing
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned());
+    fn note(&self, map: &ConfigMap) {
+        if let Some(version) = map.resource_version() {
+            self.versions().insert(map.name_any(), version);
+        }
+    }
+
+    fn versions(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -132,14 +129,20 @@ impl Memory for ConfigMaps {
                 .map_err(|error| RecordError::Store(Box::new(error)))?;
             let mut recalled = Recalled::default();
             for map in found {
+                self.note(&map);
                 let name = map.name_any();
-                self.note(&name);
                 if name == PLATFORM {
                     recalled.platform = Some(read(&name, &map)?);
                     continue;
                 }
-                match readable(&name, &map) {
-                    Ok(record) => recalled.tenants.push(record),
+                match read::<TenantRecord>(&name, &map) {
+                    Ok(record) if record.version == RECORD_VERSION => recalled.tenants.push(record),
+                    Ok(record) => {
+                        recalled.unreadable.insert(
+                            record.tenant,
+                            format!("{name} {}", other_version(record.version)),
+                        );
+                    }
                     Err(error) => {
                         let tenant = map.labels().get(keys::TENANT).cloned().unwrap_or(name);
                         recalled.unreadable.insert(tenant, error.to_string());
@@ -151,13 +154,35 @@ impl Memory for ConfigMaps {
         .boxed()
     }
 
+    fn recall_tenant<'a>(
+        &'a self,
+        tenant_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<TenantRecord>, RecordError>> {
+        async move {
+            let name = record_name(tenant_id);
+            match self.look::<TenantRecord>(&name).await? {
+                Some(record) if record.version != RECORD_VERSION => Err(RecordError::Unreadable {
+                    why: other_version(record.version),
+                    name,
+                }),
+                found => Ok(found),
+            }
+        }
+        .boxed()
+    }
+
+    fn recall_platform(&self) -> BoxFuture<'_, Result<Option<PlatformRecord>, RecordError>> {
+        self.look(PLATFORM).boxed()
+    }
+
     fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>> {
         async move {
-            let name = record_name(&record.tenant_id);
-            match self.write(&name, Some(&record.tenant), record).await {
-                Err(error) if stands_already(&error) => Err(self.found(&name).await),
-                other => other,
-            }
+            self.write(
+                &record_name(&record.tenant_id),
+                Some(&record.tenant),
+                record,
+            )
+            .await
         }
         .boxed()
     }
@@ -166,41 +191,16 @@ impl Memory for ConfigMaps {
         &'a self,
         record: &'a PlatformRecord,
     ) -> BoxFuture<'a, Result<(), RecordError>> {
-        async move {
-            match self.write(PLATFORM, None, record).await {
-                // What the TenancyPolicy says now is in force: the next write replaces.
-                Err(error) if stands_already(&error) => {
-                    self.note(PLATFORM);
-                    self.write(PLATFORM, None, record).await
-                }
-                other => other,
-            }
-        }
-        .boxed()
+        self.write(PLATFORM, None, record).boxed()
     }
 }
 
-fn stands_already(error: &RecordError) -> bool {
-    matches!(error, RecordError::Store(error) if matches!(error.as_ref(), kube::Error::Api(status) if status.code == 409))
+fn other_version(version: u32) -> String {
+    format!("has version {version}, this build reads {RECORD_VERSION}")
 }
 
 fn record_name(tenant_id: &str) -> String {
     format!("tenure-record-{tenant_id}")
-}
-
-/// A tenant's record of the version this build knows.
-fn readable(name: &str, map: &ConfigMap) -> Result<TenantRecord, RecordError> {
-    let record: TenantRecord = read(name, map)?;
-    if record.version == RECORD_VERSION {
-        return Ok(record);
-    }
-    Err(RecordError::Unreadable {
-        name: name.to_owned(),
-        why: format!(
-            "it has version {}, this build reads {RECORD_VERSION}",
-            record.version
-        ),
-    })
 }
 
 fn read<T: DeserializeOwned>(name: &str, map: &ConfigMap) -> Result<T, RecordError> {

@@ -34,9 +34,12 @@ pub enum RecordError {
         /// What is wrong with it.
         why: String,
     },
-    /// A record of the same tenantID stands that was not there at the start: it outranks what was about to be written.
-    #[error("tenant {} has a record that was brought back meanwhile: reading it", .0.tenant)]
-    Found(Box<TenantRecord>),
+    /// Somebody else wrote the record since it was read.
+    #[error("record {name} was changed since it was read; looking at it again")]
+    Outdated {
+        /// Name of the record.
+        name: String,
+    },
     /// A record is larger than the store takes.
     #[error(
         "the tenant's rendering needs {bytes} bytes and the record holds {limit}: declare fewer namespaces or peers"
@@ -81,6 +84,9 @@ pub struct TenantRecord {
     pub tenant_id: String,
     /// uid of the CustomerTenant the spec was accepted from; another uid means it came back.
     pub uid: Option<String>,
+    /// Generation of that CustomerTenant; one that is seen with an earlier generation is an old sight of it.
+    #[serde(default)]
+    pub generation: Option<i64>,
     /// The accepted spec.
     pub spec: CustomerTenantSpec,
     /// What was rendered from it; repaired from here when the CustomerTenant is gone.
@@ -130,9 +136,16 @@ pub struct Recalled {
 pub trait Memory: Send + Sync {
     /// Everything that is remembered.
     fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>>;
-    /// Remembers a tenant; writes only where it differs from what is stored.
+    /// What is remembered about one tenant now.
+    fn recall_tenant<'a>(
+        &'a self,
+        tenant_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<TenantRecord>, RecordError>>;
+    /// What is remembered about the platform now.
+    fn recall_platform(&self) -> BoxFuture<'_, Result<Option<PlatformRecord>, RecordError>>;
+    /// Remembers a tenant, unless somebody else did since it was recalled or remembered here.
     fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>>;
-    /// Remembers the platform's settings.
+    /// Remembers the platform's settings, unless somebody else did since.
     fn remember_platform<'a>(
         &'a self,
         record: &'a PlatformRecord,
@@ -202,8 +215,8 @@ impl Records {
     /// Remembers a tenant, in the store first.
     ///
     /// # Errors
-    /// Where the store refuses: then nothing changed and nothing may be acted on. Where it has a record
-    /// of the tenant that was not there at the start, that one is remembered from now on.
+    /// Where the store refuses: then nothing changed and nothing may be acted on. Where it holds something newer, that
+    /// is what is known from now on.
     pub async fn remember(&self, record: TenantRecord) -> Result<Arc<TenantRecord>, RecordError> {
         if let Some(known) = self
             .tenant(&record.tenant)
@@ -212,17 +225,18 @@ impl Records {
             return Ok(known);
         }
         match self.memory.remember(&record).await {
-            Ok(()) => Ok(self.hold(record)),
-            Err(error) => {
-                if let RecordError::Found(found) = &error {
-                    self.hold((**found).clone());
+            Err(outdated @ RecordError::Outdated { .. }) => {
+                if let Some(stored) = self.memory.recall_tenant(&record.tenant_id).await? {
+                    self.know(stored);
                 }
-                Err(error)
+                Err(outdated)
             }
+            Err(error) => Err(error),
+            Ok(()) => Ok(self.know(record)),
         }
     }
 
-    fn hold(&self, record: TenantRecord) -> Arc<TenantRecord> {
+    fn know(&self, record: TenantRecord) -> Arc<TenantRecord> {
         let record = Arc::new(record);
         self.tenants
             .write()
@@ -239,11 +253,25 @@ impl Records {
         if self.platform().is_some_and(|known| *known == record) {
             return Ok(());
         }
-        self.memory.remember_platform(&record).await?;
+        match self.memory.remember_platform(&record).await {
+            Err(outdated @ RecordError::Outdated { .. }) => {
+                if let Some(stored) = self.memory.recall_platform().await? {
+                    self.know_platform(stored);
+                }
+                Err(outdated)
+            }
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.know_platform(record);
+                Ok(())
+            }
+        }
+    }
+
+    fn know_platform(&self, record: PlatformRecord) {
         *self
             .platform
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
-        Ok(())
     }
 }

@@ -64,6 +64,7 @@ impl Error {
     /// The reason as it stands in metrics.
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Record(RecordError::Outdated { .. }) => "Conflict",
             Self::Record(_) => "RecordFailed",
             Self::Api { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) if status.code == 409 => "Conflict",
@@ -112,6 +113,15 @@ async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
     context
         .metrics
         .undecodable("CustomerTenant", name, undecodable);
+    if let Some(record) = looks_vanished(&seen)
+        && context
+            .writer
+            .is_declared(name)
+            .await
+            .map_err(Error::api("looking for the CustomerTenant"))?
+    {
+        return Ok(Some(behind(context, record, now).await));
+    }
     let declared = declare(context, name, &seen, now);
     let decided = plan::plan(
         name,
@@ -159,9 +169,31 @@ async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
             )
             .await
         }
+        Plan::Behind(record) => Ok(Some(behind(context, &record, now).await)),
         Plan::Release { record } => release(context, &seen, record.map(|record| *record)).await,
         Plan::EndUnused(record) => unused::end(context, &seen, *record, now).await,
     }
+}
+
+/// What is remembered of a tenant whose CustomerTenant is not in the cache and was there before.
+fn looks_vanished(seen: &Seen) -> Option<&TenantRecord> {
+    let record = seen.record.as_deref()?;
+    let is_news = seen.object.is_none() && record.frozen.is_none() && record.ended_at.is_none();
+    is_news.then_some(record)
+}
+
+/// The cache lags behind what another process saw: what was accepted is kept until it has caught up.
+async fn behind(context: &Context, record: &TenantRecord, now: Timestamp) -> Duration {
+    tracing::info!(
+        "what is seen of the CustomerTenant is older than what is remembered; looking again"
+    );
+    context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
+    let applied = apply::apply(context, record, None, now).await;
+    for error in applied.errors.iter().filter(|error| !error.is_conflict()) {
+        tracing::warn!(%error, "not applied");
+        context.metrics.failed("ApplyFailed");
+    }
+    RETRY
 }
 
 fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declared {
@@ -188,6 +220,7 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
     let decisions = decisions::of(context, tenant, seen, now);
     Declared::Present(Box::new(Declaration {
         uid: tenant.uid().unwrap_or_default(),
+        generation: tenant.metadata.generation,
         deleting: tenant.metadata.deletion_timestamp.is_some(),
         has_finalizer: tenant
             .finalizers()

@@ -29,6 +29,8 @@ pub enum Declared {
 pub struct Declaration {
     /// Its uid.
     pub uid: String,
+    /// Its generation.
+    pub generation: Option<i64>,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether it carries our finalizer.
@@ -136,6 +138,8 @@ pub enum Plan {
         /// What waits for an approval.
         pending: Vec<PendingApproval>,
     },
+    /// What is seen of it is older than what is remembered: repair what was accepted, and look again.
+    Behind(Box<TenantRecord>),
     /// The object is being deleted and nobody approved: let it go at once, doing nothing.
     Release {
         /// What is remembered from now on, frozen.
@@ -232,6 +236,9 @@ fn known(name: &str, declaration: &Declaration, record: &TenantRecord) -> Plan {
         return keep(None, Halt::IdentityUsed(why), Vec::new());
     }
     let came_back = record.uid.as_ref() != Some(&declaration.uid);
+    if !came_back && declaration.generation < record.generation {
+        return Plan::Behind(Box::new(record.clone()));
+    }
     if came_back && record.spec != declaration.spec && declaration.adoption.is_none() {
         return keep(
             Some(record),
@@ -293,6 +300,7 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         tenant: name.to_owned(),
         tenant_id: declaration.spec.tenant_id.clone(),
         uid: Some(declaration.uid.clone()),
+        generation: declaration.generation,
         spec: declaration.spec.clone(),
         // A namespace that was taken over held something before it was ours.
         used: record.is_some_and(|record| record.used) || !adopted.is_empty(),
@@ -372,6 +380,7 @@ mod tests {
         let spec = spec(id);
         Declaration {
             uid: "u1".into(),
+            generation: Some(1),
             deleting: false,
             has_finalizer: true,
             parsed: Ok(parsed(&spec)),
@@ -409,6 +418,22 @@ mod tests {
             Plan::Keep { halt, .. } => Some(halt.reason()),
             _ => None,
         }
+    }
+
+    #[test]
+    fn an_older_sight_of_a_tenant_undoes_nothing() {
+        let newer = TenantRecord {
+            generation: Some(2),
+            ..record()
+        };
+        let old = decide(declaration(ID), Some(&newer));
+        assert_eq!(old, Plan::Behind(Box::new(newer.clone())));
+        // Another object of that name counts for itself.
+        let back = Declaration {
+            uid: "u2".into(),
+            ..declaration(ID)
+        };
+        assert!(matches!(decide(back, Some(&newer)), Plan::Enforce { .. }));
     }
 
     #[test]
