@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// The audit log of one plane. Events are in the file when, or a few milliseconds after, the answer is sent.
+/// The audit log of one plane, a file of each API server. Events are in it when, or a few milliseconds after, the answer
+/// is sent.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    file: PathBuf,
+    files: Vec<PathBuf>,
 }
 
 /// A place in the log: everything after it is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u64);
+pub struct Mark([u64; API_SERVERS]);
+
+/// Most API servers a plane has.
+const API_SERVERS: usize = 2;
 
 /// One request.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,8 +138,8 @@ impl Event {
 }
 
 impl AuditLog {
-    pub(crate) fn new(file: PathBuf) -> Self {
-        Self { file }
+    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
+        Self { files }
     }
 
     /// The present end of the log, once it has come to rest for a moment (50 ms), at most two seconds from now.
@@ -144,10 +148,10 @@ impl AuditLog {
     ///
     /// When the log cannot be read.
     pub async fn mark(&self) -> Result<Mark> {
-        let mut last = self.length()?;
+        let mut last = self.lengths()?;
         for _ in 0..40 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let now = self.length()?;
+            let now = self.lengths()?;
             if now == last {
                 break;
             }
@@ -156,28 +160,17 @@ impl AuditLog {
         Ok(Mark(last))
     }
 
-    /// All complete events after `mark`.
+    /// All complete events after `mark`; those of one API server after those of another.
     ///
     /// # Errors
     ///
     /// When the log cannot be read or holds something else than events.
     pub fn since(&self, mark: Mark) -> Result<Vec<Event>> {
-        let mut file = File::open(&self.file)
-            .with_context(|| format!("cannot open {}", self.file.display()))?;
-        file.seek(SeekFrom::Start(mark.0))
-            .context("cannot seek in the audit log")?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .context("cannot read the audit log")?;
-        let complete = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
-        bytes[..complete]
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).context("a line of the audit log is no event"))
-            .collect()
+        let mut events = Vec::new();
+        for (file, start) in self.files.iter().zip(mark.0) {
+            events.extend(read(file, start)?);
+        }
+        Ok(events)
     }
 
     /// What `user` (authenticated or impersonated) wrote or tried to write after `mark`, Leases left out.
@@ -191,11 +184,34 @@ impl AuditLog {
         Ok(events)
     }
 
-    fn length(&self) -> Result<u64> {
-        let data = std::fs::metadata(&self.file)
-            .with_context(|| format!("cannot look at {}", self.file.display()))?;
-        Ok(data.len())
+    fn lengths(&self) -> Result<[u64; API_SERVERS]> {
+        let mut lengths = [0; API_SERVERS];
+        for (length, file) in lengths.iter_mut().zip(&self.files) {
+            let data = std::fs::metadata(file)
+                .with_context(|| format!("cannot look at {}", file.display()))?;
+            *length = data.len();
+        }
+        Ok(lengths)
     }
+}
+
+/// The complete events of one file from `start` on.
+fn read(path: &Path, start: u64) -> Result<Vec<Event>> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    file.seek(SeekFrom::Start(start))
+        .context("cannot seek in the audit log")?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .context("cannot read the audit log")?;
+    let complete = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    bytes[..complete]
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).context("a line of the audit log is no event"))
+        .collect()
 }
 
 /// Counts events by their [`Event::line`], for a failure text one can read.

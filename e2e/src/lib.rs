@@ -17,6 +17,7 @@ pub mod paths;
 pub(crate) mod pki;
 pub mod plane;
 pub mod process;
+pub mod proxy;
 pub mod stack;
 pub mod wait;
 
@@ -24,4 +25,5 @@ pub use access::Access;
 pub use identity::Identity;
 pub use operator::{Operator, OperatorOptions};
 pub use plane::{Plane, PlaneOptions};
+pub use proxy::Proxy;
 pub use wait::{always, eventually};

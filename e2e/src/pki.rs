@@ -103,6 +103,7 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
 fn server(address: Option<Ipv4Addr>) -> Result<CertificateParams> {
     let usual = [
         "127.0.0.1",
+        "127.0.0.2",
         "10.96.0.1",
         "localhost",
         "kubernetes",

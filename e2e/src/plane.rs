@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,10 +16,13 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use crate::access::{Access, install_tls};
 use crate::audit::AuditLog;
+use crate::command::run;
 use crate::identity::{BREAK_GLASS, Identity};
+use crate::node::machine::program;
 use crate::paths::WorkDir;
 use crate::pki::{FRONT_PROXY, Pki};
 use crate::process::{Process, Recipe, Signal, until_ready};
@@ -38,6 +41,8 @@ pub struct PlaneOptions {
     pub keep: bool,
     /// Further flags for the API server (`--feature-gates=...`).
     pub api_server_flags: Vec<String>,
+    /// Whether a second API server stands on the same etcd, at an address and under a host name of its own.
+    pub second_api_server: bool,
     /// The address under which a node reaches the API server (its port is forwarded there).
     pub address: Option<Ipv4Addr>,
 }
@@ -48,7 +53,50 @@ impl Default for PlaneOptions {
             name: "plane".to_owned(),
             keep: false,
             api_server_flags: Vec::new(),
+            second_api_server: false,
             address: None,
+        }
+    }
+}
+
+/// How a store is made from a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restore {
+    /// As it was: revisions go back, and what watches from a later one hears nothing.
+    AsItWas,
+    /// As Kubernetes recommends: revisions go on far above any that was given out, and earlier ones count as compacted,
+    /// so that every watch is told to list again.
+    Bumped,
+}
+
+/// One of a plane's API servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    First,
+    Second,
+}
+
+impl Server {
+    /// Where it listens; both at the same port.
+    fn ip(self) -> Ipv4Addr {
+        match self {
+            Self::First => Ipv4Addr::LOCALHOST,
+            Self::Second => Ipv4Addr::new(127, 0, 0, 2),
+        }
+    }
+
+    /// Where it says it is, where there are two: loopback addresses are no endpoints. Nothing answers there.
+    fn advertised(self) -> Ipv4Addr {
+        match self {
+            Self::First => Ipv4Addr::new(198, 18, 9, 1),
+            Self::Second => Ipv4Addr::new(198, 18, 9, 2),
+        }
+    }
+
+    fn audit_log(self) -> &'static str {
+        match self {
+            Self::First => "audit.log",
+            Self::Second => "audit-2.log",
         }
     }
 }
@@ -65,6 +113,7 @@ pub struct Plane {
     stack: Stack,
     etcd: Mutex<Option<Process>>,
     api_server: Mutex<Option<Process>>,
+    second: Mutex<Option<Process>>,
     controllers: Mutex<Option<Process>>,
     // Last: the folder goes after the processes that write to it.
     work: WorkDir,
@@ -116,12 +165,16 @@ impl Plane {
             stack,
             etcd: Mutex::new(None),
             api_server: Mutex::new(None),
+            second: Mutex::new(None),
             controllers: Mutex::new(None),
             work,
         };
         plane.write_configuration()?;
         plane.start_etcd().await?;
         plane.start_api_server().await?;
+        if plane.options.second_api_server {
+            plane.start_second_api_server().await?;
+        }
         plane.start_controller_manager().await?;
         plane.bind_break_glass().await?;
         if plane.options.keep {
@@ -158,7 +211,27 @@ impl Plane {
 
     /// What the API server has recorded.
     pub fn audit(&self) -> AuditLog {
-        AuditLog::new(self.work.path().join("audit.log"))
+        let files = self
+            .servers()
+            .map(|server| self.work.path().join(server.audit_log()));
+        AuditLog::new(files.collect())
+    }
+
+    /// Where its API servers answer.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let port = self.ports.api_server;
+        self.servers()
+            .map(|server| (server.ip(), port).into())
+            .collect()
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    fn servers(&self) -> impl Iterator<Item = Server> {
+        let second = self.options.second_api_server.then_some(Server::Second);
+        std::iter::once(Server::First).chain(second)
     }
 
     /// The folder with the logs of all components.
@@ -181,11 +254,116 @@ impl Plane {
     ///
     /// When it does not become ready.
     pub async fn start_api_server(&self) -> Result<()> {
-        let process = self.run(Tool::KubeApiserver, self.api_server_flags())?;
+        let process = self.run(Tool::KubeApiserver, self.api_server_flags(Server::First))?;
         let client = self.access.admin()?;
         until_ready(&process, READY, async || readyz(&client).await).await?;
         put(&self.api_server, process);
         Ok(())
+    }
+
+    /// The ways in through the second API server.
+    pub fn second(&self) -> Access {
+        let url = format!("https://{}:{}", Server::Second.ip(), self.ports.api_server);
+        let folder = self.work.path().join("second");
+        Access::to_plane(url, Arc::clone(&self.pki), folder, self.stack.clone())
+    }
+
+    /// Kills the second API server (SIGKILL).
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed.
+    pub fn stop_second_api_server(&self) -> Result<()> {
+        end(&self.second)
+    }
+
+    /// Starts the second API server (again) and waits for `/readyz`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready. It needs root: its host name is its identity, so it gets a UTS namespace.
+    pub async fn start_second_api_server(&self) -> Result<()> {
+        let api_server = self.stack.path(Tool::KubeApiserver).display().to_string();
+        let named = r#"hostname "$1" && shift && exec "$@""#;
+        let mut args = [
+            "--uts",
+            "sh",
+            "-c",
+            named,
+            "sh",
+            "api-server-2",
+            &api_server,
+        ]
+        .map(String::from)
+        .to_vec();
+        args.extend(self.api_server_flags(Server::Second));
+        let process = self.start_program("api-server-2", program("unshare")?, args)?;
+        let client = self.second().admin()?;
+        until_ready(&process, READY, async || readyz(&client).await).await?;
+        put(&self.second, process);
+        Ok(())
+    }
+
+    /// Kills etcd (SIGKILL): what it had acknowledged is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed.
+    pub fn stop_etcd(&self) -> Result<()> {
+        end(&self.etcd)
+    }
+
+    /// A cold snapshot of the store: etcd is told to end, its database copied, and etcd started again.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not end or start, or the file cannot be copied.
+    pub async fn snapshot(&self) -> Result<PathBuf> {
+        let etcd = self
+            .etcd
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let etcd = etcd.context("etcd does not run")?;
+        etcd.signal(Signal::TERM);
+        etcd.wait(Duration::from_secs(20))?;
+        let snapshot = self.work.path().join("snapshot.db");
+        fs::copy(self.work.path().join("etcd/member/snap/db"), &snapshot)
+            .context("cannot copy etcd's database")?;
+        self.start_etcd().await?;
+        Ok(snapshot)
+    }
+
+    /// Restores the store from a snapshot, as Kubernetes says: everything is stopped, and started on the restored data.
+    ///
+    /// # Errors
+    ///
+    /// When etcdutl refuses, or a component does not stop or start.
+    pub async fn restore(&self, snapshot: &Path, how: Restore) -> Result<()> {
+        self.stop_controller_manager()?;
+        self.stop_second_api_server()?;
+        self.stop_api_server()?;
+        self.stop_etcd()?;
+        let data = self.work.path().join("etcd");
+        fs::remove_dir_all(&data).context("cannot remove etcd's data")?;
+        let mut restore = Command::new(self.stack.path(Tool::Etcdutl));
+        restore
+            .args(["snapshot", "restore", "--skip-hash-check"])
+            .arg(snapshot)
+            .arg(flag("data-dir", &data))
+            .args(self.member());
+        if how == Restore::Bumped {
+            restore.args(["--bump-revision=1000000000", "--mark-compacted"]);
+        }
+        run(restore, "etcdutl snapshot restore".to_owned(), None)
+            .await?
+            .success()?;
+        self.start_etcd().await?;
+        self.start_api_server().await?;
+        if self.options.second_api_server {
+            self.start_second_api_server().await?;
+        }
+        self.start_controller_manager().await
     }
 
     /// Kills the API server and starts it again.
@@ -269,27 +447,28 @@ impl Plane {
     /// When a component cannot be killed or the folder not removed.
     pub fn stop(self) -> Result<()> {
         end(&self.controllers)?;
+        end(&self.second)?;
         end(&self.api_server)?;
         end(&self.etcd)?;
         self.work.remove()
     }
 
-    async fn start_etcd(&self) -> Result<()> {
+    /// Starts etcd (again) on its data and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub async fn start_etcd(&self) -> Result<()> {
         let client = format!("http://127.0.0.1:{}", self.ports.etcd);
-        let peer = format!("http://127.0.0.1:{}", self.ports.etcd_peer);
-        let process = self.run(
-            Tool::Etcd,
-            vec![
-                "--name=tenure".to_owned(),
-                flag("data-dir", &self.work.path().join("etcd")),
-                format!("--listen-client-urls={client}"),
-                format!("--advertise-client-urls={client}"),
-                format!("--listen-peer-urls={peer}"),
-                format!("--initial-advertise-peer-urls={peer}"),
-                format!("--initial-cluster=tenure={peer}"),
-                "--log-level=warn".to_owned(),
-            ],
-        )?;
+        let mut args = vec![
+            flag("data-dir", &self.work.path().join("etcd")),
+            format!("--listen-client-urls={client}"),
+            format!("--advertise-client-urls={client}"),
+            format!("--listen-peer-urls={}", self.peer()),
+            "--log-level=warn".to_owned(),
+        ];
+        args.extend(self.member());
+        let process = self.run(Tool::Etcd, args)?;
         let port = self.ports.etcd;
         until_ready(&process, READY, async || {
             let answer = http_get(port, "/readyz").await?;
@@ -303,11 +482,25 @@ impl Plane {
         Ok(())
     }
 
-    fn api_server_flags(&self) -> Vec<String> {
+    fn peer(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.etcd_peer)
+    }
+
+    /// What etcd must be told alike when it starts and when its data is restored.
+    fn member(&self) -> [String; 3] {
+        let peer = self.peer();
+        [
+            "--name=tenure".to_owned(),
+            format!("--initial-advertise-peer-urls={peer}"),
+            format!("--initial-cluster=tenure={peer}"),
+        ]
+    }
+
+    fn api_server_flags(&self, server: Server) -> Vec<String> {
         let pki = |name: &str| self.pki.file(name);
         let mut flags = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
-            "--bind-address=127.0.0.1".to_owned(),
+            format!("--bind-address={}", server.ip()),
             format!("--secure-port={}", self.ports.api_server),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             "--authorization-mode=Node,RBAC".to_owned(),
@@ -334,15 +527,16 @@ impl Plane {
                 "audit-policy-file",
                 &self.work.path().join("audit-policy.yaml"),
             ),
-            flag("audit-log-path", &self.work.path().join("audit.log")),
+            flag("audit-log-path", &self.work.path().join(server.audit_log())),
             // Never rotated: tests read it from marks.
             "--audit-log-maxsize=100000".to_owned(),
         ];
-        flags.extend(
-            self.options
-                .address
-                .map(|address| format!("--advertise-address={address}")),
-        );
+        let advertised = self
+            .options
+            .second_api_server
+            .then(|| server.advertised())
+            .or(self.options.address);
+        flags.extend(advertised.map(|address| format!("--advertise-address={address}")));
         flags.extend(self.options.api_server_flags.iter().cloned());
         flags
     }
@@ -371,12 +565,16 @@ impl Plane {
     }
 
     fn run(&self, tool: Tool, args: Vec<String>) -> Result<Process> {
+        self.start_program(tool.name(), self.stack.path(tool).to_path_buf(), args)
+    }
+
+    fn start_program(&self, name: &str, program: PathBuf, args: Vec<String>) -> Result<Process> {
         Process::start(Recipe {
-            name: tool.name().to_owned(),
-            program: self.stack.path(tool).to_path_buf(),
+            name: name.to_owned(),
+            program,
             args: args.into_iter().map(OsString::from).collect(),
             env: Vec::new(),
-            log: self.work.path().join(format!("{}.log", tool.name())),
+            log: self.work.path().join(format!("{name}.log")),
             detached: self.options.keep,
         })
     }
@@ -398,7 +596,13 @@ impl Plane {
 
     /// Leaves a note for the sweep of later processes, and the pids for whoever wants to end it.
     fn mark_kept(&self) -> Result<()> {
-        let pids: Vec<String> = [&self.etcd, &self.api_server, &self.controllers]
+        let slots = [
+            &self.etcd,
+            &self.api_server,
+            &self.second,
+            &self.controllers,
+        ];
+        let pids: Vec<String> = slots
             .into_iter()
             .filter_map(|slot| {
                 let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,6 +26,8 @@ const KUBERNETES_LDFLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVers
 pub enum Tool {
     /// The store behind the API server.
     Etcd,
+    /// Makes a store from a snapshot of one.
+    Etcdutl,
     /// The API server.
     KubeApiserver,
     /// The controllers: namespaces, garbage collection, quotas, ServiceAccounts, certificates.
@@ -50,8 +52,9 @@ pub enum Tool {
 
 impl Tool {
     /// What a control plane is made of, in the order in which it is built.
-    pub const PLANE: [Self; 5] = [
+    pub const PLANE: [Self; 6] = [
         Self::Etcd,
+        Self::Etcdutl,
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::Kubectl,
@@ -78,6 +81,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
+            Self::Etcdutl => "etcdutl",
             Self::KubeApiserver => "kube-apiserver",
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
@@ -94,6 +98,7 @@ impl Tool {
     fn package(self) -> &'static str {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Etcdutl => "go.etcd.io/etcd/etcdutl/v3",
             Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
@@ -108,7 +113,7 @@ impl Tool {
 
     fn module(self) -> PathBuf {
         let folder = match self {
-            Self::Etcd => "etcd",
+            Self::Etcd | Self::Etcdutl => "etcd",
             Self::Helm => "helm",
             Self::KubeRouter => "kube-router",
             Self::Coredns => "coredns",
@@ -120,7 +125,12 @@ impl Tool {
 
     fn ldflags(self) -> &'static str {
         match self {
-            Self::Etcd | Self::Helm | Self::KubeRouter | Self::Coredns | Self::Gitops => "-s -w",
+            Self::Etcd
+            | Self::Etcdutl
+            | Self::Helm
+            | Self::KubeRouter
+            | Self::Coredns
+            | Self::Gitops => "-s -w",
             _ => KUBERNETES_LDFLAGS,
         }
     }

@@ -180,7 +180,7 @@ impl Drop for Machine {
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where a program of the system lies.
-pub(super) fn program(name: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     PATH.split(':')
         .map(|folder| Path::new(folder).join(name))
         .find(|path| path.exists())
