@@ -200,6 +200,7 @@ impl Stage {
 async fn the_stories_of_a_platform_team() -> Result<()> {
     let mut stage = Stage::set().await?;
     onboarding(&mut stage).await.context("onboarding")?;
+    waiting(&mut stage).await.context("waiting")?;
     drift(&mut stage).await.context("drift")?;
     a_changed_spec(&mut stage).await.context("a changed spec")?;
     bad_neighbours(&mut stage).await.context("bad neighbours")?;
@@ -294,6 +295,35 @@ async fn onboarding(stage: &mut Stage) -> Result<()> {
         assert_eq!(metrics.matches(&series).count(), 1, "{series}");
     }
     Ok(())
+}
+
+/// The only tenant waits for an amendment and is not Ready: the platform's settings loosen with an approval all the same.
+async fn waiting(stage: &mut Stage) -> Result<()> {
+    let policies: Api<TenancyPolicy> = Api::all(stage.admin());
+    let change = |value: Value| Patch::Merge(json!({"spec": value}));
+    let params = PatchParams::default();
+    let lower = change(json!({"classification": "Public"}));
+    stage.tenants().patch("first", &params, &lower).await?;
+    stage.until("first", "Ready", "False", None).await?;
+    let looser = change(json!({"restore": {"username": "restorer"}}));
+    policies.patch("default", &params, &looser).await?;
+    eventually(SOON, "the loosening waits", async || {
+        let policy = policies.get_status("default").await?;
+        let status = policy.status.context("no status")?;
+        let seen = status.observed_generation == policy.metadata.generation;
+        ensure!(seen, "the change was not looked at yet");
+        let pending = status.conditions.iter().any(|condition| {
+            condition.type_ == "Accepted" && condition.reason == "LooseningPending"
+        });
+        ensure!(pending, "{:#?}", status.conditions);
+        Ok(())
+    })
+    .await?;
+    let as_before = change(json!({"restore": null}));
+    policies.patch("default", &params, &as_before).await?;
+    let as_signed = change(json!({"classification": "Internal"}));
+    stage.tenants().patch("first", &params, &as_signed).await?;
+    stage.ready("first").await
 }
 
 /// Whatever break-glass does to a managed object is undone, counted and told.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::WatchStreamExt;
@@ -224,10 +225,16 @@ fn place<K: Resource>(object: &K) -> (String, String) {
     )
 }
 
+/// After the first error in a row.
+const SHORTEST: Duration = Duration::from_millis(500);
+/// However many there were: a kind that comes back is noticed within this.
+const LONGEST: Duration = Duration::from_secs(8);
+
 /// Follows a kind for ever: lists, watches, lists again after errors (with backoff), and hands on.
 ///
 /// `failed` hears of every error before the backoff, so that a missing CRD can be told from a slow
-/// server. Fields nobody reads are dropped on the way in; managers are kept by name and time only.
+/// server. The watcher's own backoff begins anew with every try to list; this one with what was
+/// really heard. Fields nobody reads are dropped on the way in; managers are kept by name and time only.
 pub async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -239,13 +246,19 @@ pub async fn follow<K>(
     let mut listing: HashSet<(String, String)> = HashSet::new();
     let stream = watcher::watcher(api, config)
         .inspect_err(failed)
-        .default_backoff()
         .modify(slim);
     let mut stream = std::pin::pin!(stream);
+    let mut pause = SHORTEST;
     while let Some(event) = stream.next().await {
         match event {
-            Ok(Event::Apply(object)) => to.seen(object),
-            Ok(Event::Delete(object)) => to.gone(object),
+            Ok(Event::Apply(object)) => {
+                pause = SHORTEST;
+                to.seen(object);
+            }
+            Ok(Event::Delete(object)) => {
+                pause = SHORTEST;
+                to.gone(object);
+            }
             Ok(Event::Init) => {
                 listing.clear();
                 to.listing();
@@ -257,8 +270,12 @@ pub async fn follow<K>(
             Ok(Event::InitDone) => {
                 to.listed(&listing);
                 listing = HashSet::new();
+                pause = SHORTEST;
             }
-            Err(_) => {}
+            Err(_) => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The platform's own work: which TenancyPolicy is in force, what the guards are told, and where
 //! each Approval stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::approval::{
 };
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
-use crate::record::{PlatformRecord, RECORD_VERSION};
+use crate::record::{PlatformRecord, RECORD_VERSION, TenantRecord};
 use crate::tenant::status::condition;
 use crate::tenant::{Error, decisions};
 
@@ -163,32 +163,36 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
     Ok(())
 }
 
+/// Whether a tenant relies on the settings: an enforced one that is Ready, or was and is not just now. Its namespaces keep their
+/// ready mark while it waits, is frozen, or cannot be read.
 fn has_ready_enforced_tenant(context: &Context) -> bool {
-    let remembered = context
-        .records
-        .all()
-        .into_iter()
-        .filter(|record| record.ended_at.is_none());
-    let enforced: BTreeSet<String> = remembered
-        .filter(|record| record.spec.enforcement.unwrap_or_default() == Enforcement::Enforce)
-        .map(|record| record.tenant.clone())
-        .collect();
-    enforced
-        .iter()
-        .any(|name| match context.caches.tenants.get("", name) {
-            // A frozen tenant is protected too.
-            None => true,
-            Some(guard) => guard.0.as_ref().is_ok_and(|tenant| {
-                let conditions = tenant
-                    .status
-                    .as_ref()
-                    .map(|status| status.conditions.as_slice())
-                    .unwrap_or_default();
-                conditions
-                    .iter()
-                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-            }),
+    context.records.all().iter().any(|record| {
+        record.ended_at.is_none()
+            && record.spec.enforcement.unwrap_or_default() == Enforcement::Enforce
+            && (is_frozen_or_ready(context, &record.tenant) || has_ready_namespace(context, record))
+    })
+}
+
+fn is_frozen_or_ready(context: &Context, tenant: &str) -> bool {
+    let Some(guard) = context.caches.tenants.get("", tenant) else {
+        return true;
+    };
+    guard.0.as_ref().is_ok_and(|tenant| {
+        let status = tenant.status.iter();
+        status
+            .flat_map(|status| &status.conditions)
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
+}
+
+fn has_ready_namespace(context: &Context, record: &TenantRecord) -> bool {
+    record.namespaces.iter().any(|namespace| {
+        let live = context.caches.namespaces.get("", namespace);
+        live.is_some_and(|live| {
+            let ready = live.annotations().get(keys::READY);
+            ready.is_some_and(|ready| ready == "true")
         })
+    })
 }
 
 fn asked(context: &Context, policy: &TenancyPolicy) -> Asked {
