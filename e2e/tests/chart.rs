@@ -996,12 +996,18 @@ async fn values_nobody_knows_are_refused_at_every_level() {
     let values = fs::read_to_string(repository().join("charts/tenure/values.yaml")).unwrap();
     let values: Value = serde_saphyr::from_str(&values).unwrap();
     // Maps whose keys are the user's own.
-    let free = ["nodeSelector", "podLabels", "podAnnotations"];
+    let free = [
+        "labels",
+        "nodeSelector",
+        "podAnnotations",
+        "podLabels",
+        "serviceAnnotations",
+    ];
     let mut places = vec!["nonsense".to_owned()];
     let mut waiting: Vec<(String, Value)> = vec![(String::new(), values)];
     while let Some((place, value)) = waiting.pop() {
         for (key, inner) in value.as_object().into_iter().flatten() {
-            if !inner.is_object() || free.contains(&key.as_str()) || key == "serviceAnnotations" {
+            if !inner.is_object() || free.contains(&key.as_str()) {
                 continue;
             }
             let place = format!("{place}{key}.");
