@@ -102,7 +102,9 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
     }
 
     /// Takes in the answer to our own write, unless something newer is known.
-    pub fn remember(&self, object: K) {
+    pub fn remember(&self, mut object: K) {
+        // An answer to a write carries what the watch has stripped; it would stay until the next change.
+        slim(&mut object);
         if let Some(written) = self.written().as_mut() {
             written.insert(place(&object));
         }
