@@ -54,7 +54,7 @@ fn known(id: &str) -> Option<&'static str> {
 /// Writes one tenant's series of a family.
 type Series = fn(&mut Lines<'_>, &str, &Row);
 
-/// A family of series that rows hold.
+/// A family of series that rows hold; labels sorted, as the client library sorts those of the others.
 struct Held {
     name: &'static str,
     help: &'static str,
@@ -67,25 +67,25 @@ const FAMILIES: [Held; 6] = [
         name: "tenure_customertenant_info",
         help: "Tenants known to the operator.",
         labels: &[
-            "customertenant",
-            "tenant_id",
             "classification",
+            "customertenant",
             "enforcement",
+            "tenant_id",
         ],
         series: |lines, tenant, row| {
             if let Some([id, classification, enforcement]) = &row.info {
-                lines.say(&[tenant, id, classification, enforcement], 1);
+                lines.say(&[classification, tenant, enforcement, id], 1);
             }
         },
     },
     Held {
         name: "tenure_customertenant_status_condition",
         help: "1 for the status a condition has.",
-        labels: &["customertenant", "condition", "status"],
+        labels: &["condition", "customertenant", "status"],
         series: |lines, tenant, row| {
             for (condition, status) in &row.conditions {
                 for other in ["True", "False", "Unknown"] {
-                    lines.say(&[tenant, condition, other], usize::from(**status == *other));
+                    lines.say(&[condition, tenant, other], usize::from(**status == *other));
                 }
             }
         },
@@ -93,10 +93,10 @@ const FAMILIES: [Held; 6] = [
     Held {
         name: "tenure_control_status",
         help: "1 for the verdict a control has.",
-        labels: &["customertenant", "control", "verdict"],
+        labels: &["control", "customertenant", "verdict"],
         series: |lines, tenant, row| {
             for (control, verdict) in &row.controls {
-                lines.say(&[tenant, control, verdict.as_str()], 1);
+                lines.say(&[control, tenant, verdict.as_str()], 1);
             }
         },
     },
@@ -250,15 +250,15 @@ mod tests {
             rendered(&tenants),
             r##"# HELP tenure_customertenant_info Tenants known to the operator.
 # TYPE tenure_customertenant_info gauge
-tenure_customertenant_info{customertenant="acme",tenant_id="1",classification="Internal",enforcement="Enforce"} 1
+tenure_customertenant_info{classification="Internal",customertenant="acme",enforcement="Enforce",tenant_id="1"} 1
 # HELP tenure_customertenant_status_condition 1 for the status a condition has.
 # TYPE tenure_customertenant_status_condition gauge
-tenure_customertenant_status_condition{customertenant="acme",condition="Ready",status="True"} 0
-tenure_customertenant_status_condition{customertenant="acme",condition="Ready",status="False"} 1
-tenure_customertenant_status_condition{customertenant="acme",condition="Ready",status="Unknown"} 0
+tenure_customertenant_status_condition{condition="Ready",customertenant="acme",status="True"} 0
+tenure_customertenant_status_condition{condition="Ready",customertenant="acme",status="False"} 1
+tenure_customertenant_status_condition{condition="Ready",customertenant="acme",status="Unknown"} 0
 # HELP tenure_control_status 1 for the verdict a control has.
 # TYPE tenure_control_status gauge
-tenure_control_status{customertenant="acme",control="dsa-2.6-logical-separation",verdict="Drifted"} 1
+tenure_control_status{control="dsa-2.6-logical-separation",customertenant="acme",verdict="Drifted"} 1
 # HELP tenure_customertenant_undeclared_flows Flows between a tenant and the world that are open and undeclared.
 # TYPE tenure_customertenant_undeclared_flows gauge
 tenure_customertenant_undeclared_flows{customertenant="acme"} 2
