@@ -22,7 +22,8 @@ use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, keys};
 
 use crate::assess::reach::Changes;
 use crate::cluster::cache::follow;
-use crate::cluster::{Cache, Change, Handover, Kind, Queue};
+use crate::cluster::keep::Keep;
+use crate::cluster::{Cache, Change, Handover, Kind, Packed, PackedCache, Queue};
 use crate::isolation::{
     ClusterNetworkPolicy, ClusterPolicyFacts, NamespaceFacts, PodFacts, PolicyFacts, World,
 };
@@ -33,36 +34,42 @@ pub const PLATFORM: &str = "";
 /// The model of who can reach whom, and which namespaces changed since it was last evaluated.
 pub type SharedWorld = Arc<RwLock<World>>;
 
-/// Caches of every kind the operator reads.
+/// CustomerTenants, packed where they can be read.
+pub type Tenants = Cache<
+    DeserializeGuard<CustomerTenant>,
+    Result<Packed<CustomerTenant>, Arc<DeserializeGuard<CustomerTenant>>>,
+>;
+
+/// Caches of every kind the operator reads. Packed is what there is many of.
 pub struct Caches {
     /// Tenants as declared.
-    pub tenants: Arc<Cache<DeserializeGuard<CustomerTenant>>>,
+    pub tenants: Arc<Tenants>,
     /// The platform's settings as declared.
     pub policies: Arc<Cache<DeserializeGuard<TenancyPolicy>>>,
     /// Decisions.
     pub approvals: Arc<Cache<DeserializeGuard<Approval>>>,
     /// Namespaces, everybody's.
-    pub namespaces: Arc<Cache<Namespace>>,
+    pub namespaces: Arc<PackedCache<Namespace>>,
     /// NetworkPolicies, everybody's.
-    pub network_policies: Arc<Cache<NetworkPolicy>>,
+    pub network_policies: Arc<PackedCache<NetworkPolicy>>,
     /// Quotas.
-    pub quotas: Arc<Cache<ResourceQuota>>,
+    pub quotas: Arc<PackedCache<ResourceQuota>>,
     /// Limit ranges.
-    pub limits: Arc<Cache<LimitRange>>,
+    pub limits: Arc<PackedCache<LimitRange>>,
     /// Role bindings.
-    pub bindings: Arc<Cache<RoleBinding>>,
+    pub bindings: Arc<PackedCache<RoleBinding>>,
     /// Standing cluster-wide bindings.
     pub cluster_bindings: Arc<Cache<ClusterRoleBinding>>,
     /// Services.
-    pub services: Arc<Cache<Service>>,
+    pub services: Arc<PackedCache<Service>>,
     /// Ingresses.
-    pub ingresses: Arc<Cache<Ingress>>,
+    pub ingresses: Arc<PackedCache<Ingress>>,
     /// Roles.
-    pub roles: Arc<Cache<Role>>,
+    pub roles: Arc<PackedCache<Role>>,
     /// Cluster roles.
     pub cluster_roles: Arc<Cache<ClusterRole>>,
     /// Claims.
-    pub claims: Arc<Cache<PersistentVolumeClaim>>,
+    pub claims: Arc<PackedCache<PersistentVolumeClaim>>,
     /// The guards' parameters: the one ConfigMap of that name.
     pub parameters: Arc<Cache<ConfigMap>>,
     /// Guards: validating policies.
@@ -200,7 +207,6 @@ impl Caches {
             pods: Arc::new(Pods {
                 world: world.clone(),
                 waker,
-                seen: RwLock::default(),
                 ready: tokio::sync::watch::Sender::new(false),
             }),
             world,
@@ -272,11 +278,11 @@ impl Caches {
     /// A managed object as it is.
     pub fn live(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
         match kind {
-            Kind::Namespace => json(self.namespaces.get("", name)?.as_ref()),
-            Kind::NetworkPolicy => json(self.network_policies.get(namespace, name)?.as_ref()),
-            Kind::ResourceQuota => json(self.quotas.get(namespace, name)?.as_ref()),
-            Kind::LimitRange => json(self.limits.get(namespace, name)?.as_ref()),
-            Kind::RoleBinding => json(self.bindings.get(namespace, name)?.as_ref()),
+            Kind::Namespace => self.namespaces.look("", name, Packed::open_as),
+            Kind::NetworkPolicy => self.network_policies.look(namespace, name, Packed::open_as),
+            Kind::ResourceQuota => self.quotas.look(namespace, name, Packed::open_as),
+            Kind::LimitRange => self.limits.look(namespace, name, Packed::open_as),
+            Kind::RoleBinding => self.bindings.look(namespace, name, Packed::open_as),
             Kind::ClusterNetworkPolicy => {
                 json(self.cluster_network_policies.get("", name)?.as_ref())
             }
@@ -359,17 +365,19 @@ fn json(object: &impl Serialize) -> Option<Value> {
     serde_json::to_value(object).ok()
 }
 
-fn remember<K: Resource<DynamicType = ()> + serde::de::DeserializeOwned + 'static>(
-    cache: &Cache<K>,
-    object: Value,
-) {
+fn remember<K, S>(cache: &Cache<K, S>, object: Value)
+where
+    K: Resource<DynamicType = ()> + serde::de::DeserializeOwned + 'static,
+    S: Keep<K>,
+{
     if let Ok(object) = serde_json::from_value(object) {
         cache.remember(object);
     }
 }
 
-fn spawn_follow<K>(api: Api<K>, config: watcher::Config, cache: &Arc<Cache<K>>)
+fn spawn_follow<K, S>(api: Api<K>, config: watcher::Config, cache: &Arc<Cache<K, S>>)
 where
+    S: Keep<K>,
     K: Resource<DynamicType = ()>
         + Clone
         + serde::de::DeserializeOwned
@@ -386,8 +394,9 @@ where
 
 /// Follows a kind the cluster may not have: ours with their CRD deleted (isolation is repaired from
 /// the record all the same), or one of an optional API. A missing kind has no objects.
-fn spawn_optional<K>(client: &Client, cache: &Arc<Cache<K>>)
+fn spawn_optional<K, S>(client: &Client, cache: &Arc<Cache<K, S>>)
 where
+    S: Keep<K>,
     K: Resource<DynamicType = (), Scope = ClusterResourceScope>
         + Clone
         + serde::de::DeserializeOwned
@@ -497,27 +506,23 @@ fn cluster_policy_seen(
 struct Pods {
     world: SharedWorld,
     waker: Waker,
-    seen: RwLock<BTreeSet<(String, String)>>,
     ready: tokio::sync::watch::Sender<bool>,
 }
 
 impl Handover<Pod> for Pods {
     fn seen(&self, pod: Pod) {
-        let place = (pod.namespace().unwrap_or_default(), pod.name_any());
-        let is_new_class = self
+        let news = self
             .world
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .upsert_pod(PodFacts::from(&pod));
-        if is_new_class {
+        if news.is_new_class {
             self.waker.reach.of_everybody();
         }
-        let first = self
-            .seen
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(place);
-        if first {
+        if news.has_left_class {
+            self.waker.reach.of(&pod.namespace().unwrap_or_default());
+        }
+        if news.is_new_pod {
             self.waker.object(&pod);
         }
     }
@@ -528,11 +533,10 @@ impl Handover<Pod> for Pods {
 
     fn listed(&self, names: &HashSet<(String, String)>) {
         let vanished: Vec<(String, String)> = {
-            let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-            seen.iter()
-                .filter(|place| !names.contains(*place))
-                .cloned()
-                .collect()
+            let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+            let pods = world.pods();
+            let places = pods.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()));
+            places.filter(|place| !names.contains(place)).collect()
         };
         for (namespace, name) in vanished {
             self.remove(&namespace, &name);
@@ -547,10 +551,6 @@ impl Pods {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove_pod(namespace, name);
-        self.seen
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&(namespace.to_owned(), name.to_owned()));
         self.waker.reach.of(namespace);
     }
 }
@@ -558,13 +558,7 @@ impl Pods {
 impl Caches {
     /// Whether a namespace holds a pod now.
     pub fn has_pod(&self, namespace: &str) -> bool {
-        let seen = self
-            .pods
-            .seen
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        seen.range((namespace.to_owned(), String::new())..)
-            .next()
-            .is_some_and(|(held, _)| held == namespace)
+        let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
+        world.has_pod(namespace)
     }
 }

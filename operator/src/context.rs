@@ -1,18 +1,18 @@
 //! What every part of the operator works with.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use tenure_controls::facts::{GuardFacts, ProbeResult, ReachabilityFacts, VersionFacts};
 
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::{Queue, Writer};
 use crate::observe::Metrics;
+use crate::pass::Evaluations;
 use crate::policy::accepted::Accepted;
 use crate::record::Records;
 use crate::settings::Settings;
@@ -46,8 +46,8 @@ pub struct Context {
     pub probe: RwLock<Option<ProbeResult>>,
     /// Reachability per tenant as last evaluated.
     pub reachability: RwLock<HashMap<String, ReachabilityFacts>>,
-    /// Tenants evaluated since the running pass began.
-    pub evaluated: Mutex<HashSet<String>>,
+    /// Which tenants' verdicts are known, and since when.
+    pub evaluations: Evaluations,
     /// When the last full evaluation pass ended.
     pub last_pass: RwLock<Option<Timestamp>>,
     fights: Mutex<Fights>,
@@ -85,7 +85,7 @@ impl Context {
             versions: RwLock::default(),
             probe: RwLock::default(),
             reachability: RwLock::default(),
-            evaluated: Mutex::default(),
+            evaluations: Evaluations::default(),
             last_pass: RwLock::default(),
             fights: Mutex::default(),
             complete: Mutex::default(),
@@ -146,37 +146,10 @@ impl Context {
         }
     }
 
-    /// Notes that a tenant has been evaluated in the running pass.
-    pub fn note_evaluated(&self, tenant: &str) {
-        self.evaluated
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant.to_owned());
-    }
-
-    /// Whether a tenant has been evaluated in the running pass.
-    pub fn was_evaluated(&self, tenant: &str) -> bool {
-        self.evaluated
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(tenant)
-    }
-
     /// Every tenant that is declared or remembered.
     pub fn tenants(&self) -> BTreeSet<String> {
-        let declared = self
-            .caches
-            .tenants
-            .all()
-            .into_iter()
-            .map(|tenant| tenant.name_any());
-        let remembered = self
-            .records
-            .all()
-            .into_iter()
-            .filter(|record| record.ended_at.is_none())
-            .map(|record| record.tenant.clone());
-        declared.chain(remembered).collect()
+        let declared = self.caches.tenants.names().into_iter();
+        declared.chain(self.records.lasting()).collect()
     }
 
     /// Makes every tenant due.

@@ -11,6 +11,7 @@ pub mod context;
 pub mod guards;
 pub mod isolation;
 pub mod observe;
+pub mod pass;
 pub mod platform;
 pub mod policy;
 pub mod probe;

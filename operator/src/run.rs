@@ -4,7 +4,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use tenure_controls::facts::VersionFacts;
@@ -21,7 +20,7 @@ use crate::guards::text;
 use crate::observe::{Health, Metrics, serve};
 use crate::record::{ConfigMaps, Records};
 use crate::settings::Settings;
-use crate::{assess, guards, platform, probe, tenant};
+use crate::{assess, guards, pass, platform, probe, tenant};
 
 /// Reconciles at once; more would only queue at the API server.
 const CONCURRENCY: usize = 8;
@@ -158,8 +157,8 @@ async fn lead(
     let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
         .await
         .context("what must not be forgotten cannot be read; not starting without it")?;
-    let lasting = records.all();
-    for record in lasting.iter().filter(|record| record.ended_at.is_none()) {
+    let lasting = records.lasting().into_iter();
+    for record in lasting.filter_map(|tenant| records.tenant(&tenant)) {
         holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
     }
     let events = Events::new(client.clone(), settings.instance.clone());
@@ -187,7 +186,7 @@ async fn lead(
     tracing::info!(tenants = context.tenants().len(), "ready");
 
     let probes = tokio::spawn(probe::follow(context.clone(), client.clone(), stop.clone()));
-    let passes = tokio::spawn(evaluate(context.clone(), client, builtin, stop.clone()));
+    let passes = tokio::spawn(pass::follow(context.clone(), client, builtin, stop.clone()));
     let reachability = tokio::spawn(assess::reach::follow(context.clone(), reach, stop.clone()));
     let worker = context.clone();
     queue
@@ -238,71 +237,6 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         told.cancel();
     });
     Ok(stop)
-}
-
-/// Full evaluation passes for ever: guards compared and proven, every tenant looked at, and only
-/// then the freshness Lease renewed. A dead checker must not look compliant.
-async fn evaluate(
-    context: Arc<Context>,
-    client: Client,
-    builtin: Vec<text::Builtin>,
-    stop: CancellationToken,
-) {
-    let interval = Duration::from_secs(context.settings.interval_seconds);
-    loop {
-        pass(&context, &client, &builtin).await;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
-        }
-    }
-}
-
-async fn pass(context: &Arc<Context>, client: &Client, builtin: &[text::Builtin]) {
-    context
-        .evaluated
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clear();
-    guards::check(context, client, builtin).await;
-    context.queue.wake(PLATFORM);
-    let tenants = context.tenants();
-    context.wake_all();
-    let deadline =
-        tokio::time::Instant::now() + Duration::from_secs(context.settings.interval_seconds);
-    while !tenants.iter().all(|tenant| context.was_evaluated(tenant)) {
-        if tokio::time::Instant::now() > deadline {
-            tracing::warn!(
-                "evaluation pass not finished within its interval; freshness is not renewed"
-            );
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let now = Timestamp::now();
-    *context
-        .last_pass
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = Some(now);
-    context.metrics.passed(now);
-    let seconds = i32::try_from(context.settings.interval_seconds).unwrap_or(i32::MAX);
-    let holder = context
-        .settings
-        .instance
-        .as_deref()
-        .unwrap_or("tenure-operator");
-    if let Err(error) = context
-        .writer
-        .renew_freshness(
-            &context.settings.namespace,
-            holder,
-            now,
-            seconds.saturating_mul(2),
-        )
-        .await
-    {
-        tracing::warn!(%error, "freshness Lease not renewed");
-    }
 }
 
 /// Takes over when the last full pass ended from its Lease; without one nothing is assumed.

@@ -117,13 +117,9 @@ pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: Cancella
 /// Evaluates every tenant once, before the first verdict of a start.
 pub fn evaluate_all(context: &Context) {
     let mut open = BTreeSet::new();
-    for record in context
-        .records
-        .all()
-        .iter()
-        .filter(|record| record.ended_at.is_none())
-    {
-        evaluate(context, record, &mut open);
+    let lasting = context.records.lasting().into_iter();
+    for record in lasting.filter_map(|tenant| context.records.tenant(&tenant)) {
+        evaluate(context, &record, &mut open);
     }
 }
 

@@ -11,9 +11,11 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use super::keep::{Keep, Packed};
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,16 +41,29 @@ pub trait Handover<K>: Send + Sync + 'static {
 /// What is called for every change.
 type Touched<K> = dyn Fn(&K, Change) + Send + Sync;
 
-/// The objects of one kind.
-pub struct Cache<K> {
-    objects: RwLock<HashMap<String, BTreeMap<String, Arc<K>>>>,
+/// What is known of one object.
+struct Known<S> {
+    uid: Option<Box<str>>,
+    version: Option<u128>,
+    object: S,
+}
+
+/// Objects by namespace and name.
+type Objects<S> = HashMap<String, BTreeMap<String, Known<S>>>;
+
+/// A cache of objects that are kept packed.
+pub type PackedCache<K> = Cache<K, Packed<K>>;
+
+/// The objects of one kind, each kept as an `S`.
+pub struct Cache<K, S = Arc<K>> {
+    objects: RwLock<Objects<S>>,
     /// What we wrote since the running listing began, where one runs: (namespace, name).
     written: Mutex<Option<HashSet<(String, String)>>>,
     ready: watch::Sender<bool>,
     touched: Box<Touched<K>>,
 }
 
-impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
+impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
     /// An empty cache that calls `touched` for every change it takes in from the watch.
     pub fn new(touched: impl Fn(&K, Change) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
@@ -61,7 +76,12 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
 
     /// The object of that name; `namespace` is empty for cluster-scoped kinds.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read(|objects| objects.get(namespace)?.get(name).cloned())
+        self.look(namespace, name, S::whole)
+    }
+
+    /// What `with` makes of the object of that name as it is kept.
+    pub fn look<R>(&self, namespace: &str, name: &str, with: impl FnOnce(&S) -> R) -> Option<R> {
+        self.read(|objects| Some(with(&objects.get(namespace)?.get(name)?.object)))
     }
 
     /// The objects in one namespace, sorted by name.
@@ -69,20 +89,27 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
         self.read(|objects| {
             objects
                 .get(namespace)
-                .map(|found| found.values().cloned().collect())
+                .map(|found| found.values().map(|known| known.object.whole()).collect())
                 .unwrap_or_default()
         })
+    }
+
+    /// Whether a namespace holds any.
+    pub fn is_empty_in(&self, namespace: &str) -> bool {
+        self.read(|objects| objects.get(namespace).is_none_or(BTreeMap::is_empty))
     }
 
     /// Every object.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.read(|objects| {
-            objects
-                .values()
-                .flat_map(BTreeMap::values)
-                .cloned()
-                .collect()
+            let all = objects.values().flat_map(BTreeMap::values);
+            all.map(|known| known.object.whole()).collect()
         })
+    }
+
+    /// The name of every object, as [`Cache::get`] takes it: for cluster-scoped kinds.
+    pub fn names(&self) -> Vec<String> {
+        self.read(|objects| objects.values().flat_map(BTreeMap::keys).cloned().collect())
     }
 
     /// Whether the first listing is complete.
@@ -108,30 +135,39 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
         if let Some(written) = self.written().as_mut() {
             written.insert(place(&object));
         }
-        self.put(object, false);
+        self.put(Arc::new(object), false);
     }
 
     /// Takes in our own deletion.
     pub fn forget(&self, namespace: &str, name: &str) {
         self.write(|objects| {
-            if let Some(found) = objects.get_mut(namespace) {
-                found.remove(name);
+            let Some(found) = objects.get_mut(namespace) else {
+                return;
+            };
+            found.remove(name);
+            if found.is_empty() {
+                objects.remove(namespace);
             }
         });
     }
 
-    fn put(&self, object: K, outranks: bool) -> bool {
-        let (namespace, name) = place(&object);
+    fn put(&self, object: Arc<K>, outranks: bool) -> bool {
+        let (namespace, name) = place(object.as_ref());
+        let known = Known {
+            uid: object.meta().uid.as_deref().map(Box::from),
+            version: version(object.as_ref()),
+            object: S::keep(object),
+        };
         self.write(|objects| {
             let slot = objects.entry(namespace).or_default();
             if !outranks
                 && slot
                     .get(&name)
-                    .is_some_and(|known| is_older(&object, known.as_ref()))
+                    .is_some_and(|before| is_older(&known, before))
             {
                 return false;
             }
-            slot.insert(name, Arc::new(object));
+            slot.insert(name, known);
             true
         })
     }
@@ -148,19 +184,20 @@ impl<K: Resource<DynamicType = ()> + 'static> Cache<K> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read<R>(&self, with: impl FnOnce(&HashMap<String, BTreeMap<String, Arc<K>>>) -> R) -> R {
+    fn read<R>(&self, with: impl FnOnce(&Objects<S>) -> R) -> R {
         with(&self.objects.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn write<R>(
-        &self,
-        with: impl FnOnce(&mut HashMap<String, BTreeMap<String, Arc<K>>>) -> R,
-    ) -> R {
+    fn write<R>(&self, with: impl FnOnce(&mut Objects<S>) -> R) -> R {
         with(&mut self.objects.write().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> for Cache<K> {
+impl<K, S> Handover<K> for Cache<K, S>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    S: Keep<K>,
+{
     fn listing(&self) {
         *self.written() = Some(HashSet::new());
     }
@@ -168,20 +205,20 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> 
     fn seen(&self, object: K) {
         let place = place(&object);
         let outranks = self.is_outranked(&place);
-        if self.put(object, outranks)
-            && let Some(known) = self.get(&place.0, &place.1)
-        {
-            (self.touched)(&known, Change::Seen);
+        let object = Arc::new(object);
+        if self.put(object.clone(), outranks) {
+            (self.touched)(&object, Change::Seen);
         }
     }
 
     fn gone(&self, object: K) {
         let (namespace, name) = place(&object);
         // A late delete of an earlier object must not hide the one that took its name.
-        if self
-            .get(&namespace, &name)
-            .is_some_and(|known| known.uid() != object.uid())
-        {
+        let is_another = self.read(|objects| {
+            let known = objects.get(&namespace).and_then(|found| found.get(&name));
+            known.is_some_and(|known| known.uid.as_deref() != object.meta().uid.as_deref())
+        });
+        if is_another {
             return;
         }
         self.forget(&namespace, &name);
@@ -190,17 +227,20 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> 
 
     fn listed(&self, names: &HashSet<(String, String)>) {
         let written = self.written().take().unwrap_or_default();
-        let vanished: Vec<Arc<K>> = self
-            .all()
-            .into_iter()
-            .filter(|object| {
-                let place = place(object.as_ref());
-                !names.contains(&place) && !written.contains(&place)
-            })
-            .collect();
-        for object in vanished {
-            let (namespace, name) = place(object.as_ref());
-            self.forget(&namespace, &name);
+        let places: Vec<(String, String)> = self.read(|objects| {
+            let all = objects.iter().flat_map(|(namespace, found)| {
+                let names = found.keys();
+                names.map(|name| (namespace.clone(), name.clone()))
+            });
+            all.collect()
+        });
+        let is_there =
+            |place: &&(String, String)| names.contains(*place) || written.contains(*place);
+        for (namespace, name) in places.iter().filter(|place| !is_there(place)) {
+            let Some(object) = self.get(namespace, name) else {
+                continue;
+            };
+            self.forget(namespace, name);
             (self.touched)(&object, Change::Gone);
         }
         self.ready.send_replace(true);
@@ -208,16 +248,13 @@ impl<K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static> Handover<K> 
 }
 
 /// Whether `object` is an older state of the very object that is `known`.
-fn is_older<K: Resource>(object: &K, known: &K) -> bool {
-    let version = |object: &K| {
-        object
-            .meta()
-            .resource_version
-            .as_deref()
-            .and_then(|text| text.parse::<u128>().ok())
-    };
-    object.meta().uid == known.meta().uid
-        && matches!((version(object), version(known)), (Some(new), Some(old)) if new < old)
+fn is_older<S>(object: &Known<S>, known: &Known<S>) -> bool {
+    object.uid == known.uid
+        && matches!((object.version, known.version), (Some(new), Some(old)) if new < old)
+}
+
+fn version<K: Resource>(object: &K) -> Option<u128> {
+    object.meta().resource_version.as_deref()?.parse().ok()
 }
 
 fn place<K: Resource>(object: &K) -> (String, String) {
@@ -294,6 +331,7 @@ fn slim<K: Resource>(object: &mut K) {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::ResourceExt;
     use serde_json::json;
 
     use super::*;
@@ -305,7 +343,7 @@ mod tests {
         .unwrap()
     }
 
-    fn version(cache: &Cache<ConfigMap>, name: &str) -> Option<String> {
+    fn known(cache: &Cache<ConfigMap>, name: &str) -> Option<String> {
         cache.get("n", name)?.resource_version()
     }
 
@@ -322,7 +360,7 @@ mod tests {
         cache.seen(map("a", 7));
         cache.seen(map("a", 5));
         cache.remember(map("a", 6));
-        assert_eq!(version(&cache, "a").as_deref(), Some("7"));
+        assert_eq!(known(&cache, "a").as_deref(), Some("7"));
     }
 
     #[test]
@@ -332,11 +370,11 @@ mod tests {
         list(&cache, &[map("a", 7), map("b", 8)]);
         cache.listing();
         list(&cache, &[map("a", 5)]);
-        assert_eq!(version(&cache, "a").as_deref(), Some("5"));
-        assert_eq!(version(&cache, "b"), None);
+        assert_eq!(known(&cache, "a").as_deref(), Some("5"));
+        assert_eq!(known(&cache, "b"), None);
         cache.seen(map("a", 4));
         assert_eq!(
-            version(&cache, "a").as_deref(),
+            known(&cache, "a").as_deref(),
             Some("5"),
             "an event is no listing"
         );
@@ -349,7 +387,7 @@ mod tests {
         cache.remember(map("a", 9));
         cache.remember(map("new", 10));
         list(&cache, &[map("a", 5)]);
-        assert_eq!(version(&cache, "a").as_deref(), Some("9"));
-        assert_eq!(version(&cache, "new").as_deref(), Some("10"));
+        assert_eq!(known(&cache, "a").as_deref(), Some("9"));
+        assert_eq!(known(&cache, "new").as_deref(), Some("10"));
     }
 }

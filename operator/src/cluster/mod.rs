@@ -6,12 +6,14 @@
 pub mod cache;
 pub mod diff;
 pub mod events;
+pub mod keep;
 pub mod kind;
 pub mod leadership;
 pub mod queue;
 pub mod writer;
 
-pub use cache::{Cache, Change, Handover};
+pub use cache::{Cache, Change, Handover, PackedCache};
+pub use keep::Packed;
 pub use kind::Kind;
 pub use queue::Queue;
 pub use writer::{Outcome, WriteError, Writer};

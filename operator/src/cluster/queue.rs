@@ -17,8 +17,14 @@ use tokio_util::sync::CancellationToken;
 /// Names that are due at an instant.
 #[derive(Default)]
 pub struct Queue {
-    due: Mutex<HashMap<String, Instant>>,
+    names: Mutex<Names>,
     changed: Notify,
+}
+
+#[derive(Default)]
+struct Names {
+    due: HashMap<String, Instant>,
+    running: HashSet<String>,
 }
 
 impl Queue {
@@ -34,18 +40,24 @@ impl Queue {
 
     /// Makes `name` due at `instant`, or earlier if it already was.
     pub fn wake_at(&self, name: &str, instant: Instant) {
-        let mut due = self.lock();
-        let slot = due.entry(name.to_owned()).or_insert(instant);
+        let mut names = self.lock();
+        let slot = names.due.entry(name.to_owned()).or_insert(instant);
         if *slot > instant {
             *slot = instant;
         }
-        drop(due);
+        drop(names);
         self.changed.notify_one();
     }
 
     /// How many names are due or will be.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().due.len()
+    }
+
+    /// Whether `name` was due by `instant` and its work has not ended since.
+    pub fn is_pending(&self, name: &str, instant: Instant) -> bool {
+        let names = self.lock();
+        names.running.contains(name) || names.due.get(name).is_some_and(|due| *due <= instant)
     }
 
     /// Whether no name is due or will be.
@@ -61,18 +73,16 @@ impl Queue {
         F: Fn(String) -> W,
         W: Future<Output = Option<Duration>> + Send + 'static,
     {
-        let mut running: HashSet<String> = HashSet::new();
         let mut tasks: JoinSet<(String, Option<Duration>)> = JoinSet::new();
         while !stop.is_cancelled() {
-            let next = if running.len() < concurrency {
-                self.take(&running)
+            let next = if tasks.len() < concurrency {
+                self.take()
             } else {
                 Next::Wait(None)
             };
             let until = match next {
                 Next::Due(name) => {
                     let work = work(name.clone());
-                    running.insert(name.clone());
                     tasks.spawn(async move { (name, work.await) });
                     continue;
                 }
@@ -82,22 +92,18 @@ impl Queue {
                 () = stop.cancelled() => {}
                 () = self.changed.notified() => {}
                 () = sleep_until(until) => {}
-                Some(ended) = tasks.join_next() => self.ended(ended, &mut running),
+                Some(ended) = tasks.join_next() => self.ended(ended),
             }
         }
         while let Some(ended) = tasks.join_next().await {
-            self.ended(ended, &mut running);
+            self.ended(ended);
         }
     }
 
-    fn ended(
-        &self,
-        ended: Result<(String, Option<Duration>), tokio::task::JoinError>,
-        running: &mut HashSet<String>,
-    ) {
+    fn ended(&self, ended: Result<(String, Option<Duration>), tokio::task::JoinError>) {
         match ended {
             Ok((name, again)) => {
-                running.remove(&name);
+                self.lock().running.remove(&name);
                 if let Some(after) = again {
                     self.wake_at(&name, Instant::now() + after);
                 }
@@ -108,12 +114,12 @@ impl Queue {
         }
     }
 
-    fn take(&self, running: &HashSet<String>) -> Next {
-        let mut due = self.lock();
+    fn take(&self) -> Next {
+        let mut names = self.lock();
         let now = Instant::now();
-        let Some((name, instant)) = due
-            .iter()
-            .filter(|(name, _)| !running.contains(*name))
+        let waiting = names.due.iter();
+        let Some((name, instant)) = waiting
+            .filter(|(name, _)| !names.running.contains(*name))
             .min_by_key(|(_, at)| **at)
         else {
             return Next::Wait(None);
@@ -122,12 +128,13 @@ impl Queue {
             return Next::Wait(Some(*instant));
         }
         let name = name.clone();
-        due.remove(&name);
+        names.due.remove(&name);
+        names.running.insert(name.clone());
         Next::Due(name)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

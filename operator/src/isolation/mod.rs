@@ -37,4 +37,4 @@ pub use cut::{Flow, would_cut};
 pub use exposure::{Expected, Exposure, Side, Unexpected, exposures, unexpected};
 pub use policy::{NotUnderstood, PolicyFacts};
 pub use ports::{PortSet, Transport};
-pub use world::{Class, NamespaceFacts, PodFacts, World};
+pub use world::{Class, NamespaceFacts, PodFacts, PodNews, World};

@@ -101,6 +101,17 @@ impl From<&Pod> for PodFacts {
     }
 }
 
+/// What a pod that was taken in changed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PodNews {
+    /// It was not known.
+    pub is_new_pod: bool,
+    /// It has ended, or its labels are others.
+    pub has_left_class: bool,
+    /// Nothing like it was known: others may reach differently.
+    pub is_new_class: bool,
+}
+
 /// Everything reachability depends on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
@@ -109,7 +120,8 @@ pub struct World {
     by_label: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     /// Classes by namespace, with how many pods each has.
     pub(super) classes: BTreeMap<String, BTreeMap<Arc<Class>, usize>>,
-    pods: HashMap<(String, String), Arc<Class>>,
+    /// Every pod, by namespace and name, with its class while it has not ended.
+    pods: HashMap<String, BTreeMap<Box<str>, Option<Arc<Class>>>>,
     policies: BTreeMap<String, BTreeMap<String, PolicyFacts>>,
     cluster_policies: BTreeMap<String, ClusterPolicyFacts>,
     /// Names of the ClusterNetworkPolicies whose subject takes in a namespace.
@@ -149,38 +161,45 @@ impl World {
         }
     }
 
-    /// Takes in a pod; answers whether its class is new, so that others may reach differently.
-    pub fn upsert_pod(&mut self, pod: PodFacts) -> bool {
-        let place = (pod.class.namespace.clone(), pod.name);
-        if pod.ended {
-            self.remove_pod(&place.0, &place.1);
-            return false;
+    /// Takes in a pod.
+    pub fn upsert_pod(&mut self, pod: PodFacts) -> PodNews {
+        let PodFacts { name, class, ended } = pod;
+        let namespace = class.namespace.clone();
+        let class = (!ended).then_some(class);
+        let before = self.pods.get(&namespace).and_then(|pods| pods.get(&*name));
+        if before.is_some_and(|before| before.as_deref() == class.as_ref()) {
+            return PodNews::default();
         }
-        if self
-            .pods
-            .get(&place)
-            .is_some_and(|known| **known == pod.class)
-        {
-            return false;
-        }
-        self.remove_pod(&place.0, &place.1);
-        let classes = self.classes.entry(place.0.clone()).or_default();
-        let known = classes
-            .get_key_value(&pod.class)
-            .map(|(class, _)| class.clone());
-        let is_new = known.is_none();
-        let class = known.unwrap_or_else(|| Arc::new(pod.class));
-        *classes.entry(class.clone()).or_default() += 1;
-        self.pods.insert(place, class);
-        is_new
+        let mut news = PodNews {
+            is_new_pod: before.is_none(),
+            has_left_class: before.is_some_and(Option::is_some),
+            is_new_class: false,
+        };
+        self.remove_pod(&namespace, &name);
+        let class = class.map(|class| {
+            let classes = self.classes.entry(namespace.clone()).or_default();
+            let known = classes.get_key_value(&class);
+            let known = known.map(|(class, _)| class.clone());
+            news.is_new_class = known.is_none();
+            let class = known.unwrap_or_else(|| Arc::new(class));
+            *classes.entry(class.clone()).or_default() += 1;
+            class
+        });
+        let pods = self.pods.entry(namespace).or_default();
+        pods.insert(name.into_boxed_str(), class);
+        news
     }
 
     /// Forgets a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) {
-        let Some(class) = self.pods.remove(&(namespace.to_owned(), name.to_owned())) else {
+        let Some(pods) = self.pods.get_mut(namespace) else {
             return;
         };
-        let Some(classes) = self.classes.get_mut(namespace) else {
+        let removed = pods.remove(name).flatten();
+        if pods.is_empty() {
+            self.pods.remove(namespace);
+        }
+        let (Some(class), Some(classes)) = (removed, self.classes.get_mut(namespace)) else {
             return;
         };
         if let Some(count) = classes.get_mut(&class) {
@@ -192,6 +211,19 @@ impl World {
         if classes.is_empty() {
             self.classes.remove(namespace);
         }
+    }
+
+    /// Whether a namespace holds a pod, ended or not.
+    pub fn has_pod(&self, namespace: &str) -> bool {
+        self.pods.contains_key(namespace)
+    }
+
+    /// Namespace and name of every pod.
+    pub fn pods(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pods.iter().flat_map(|(namespace, pods)| {
+            let names = pods.keys();
+            names.map(move |name| (namespace.as_str(), name.as_ref()))
+        })
     }
 
     /// Takes in a NetworkPolicy.

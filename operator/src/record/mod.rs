@@ -6,8 +6,8 @@
 
 mod configmaps;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use thiserror::Error;
 
 pub use configmaps::ConfigMaps;
 
+use crate::cluster::Packed;
 use crate::tenant::rendering::Rendering;
 
 /// Why a record could not be read or written.
@@ -152,10 +153,27 @@ pub trait Memory: Send + Sync {
     ) -> BoxFuture<'a, Result<(), RecordError>>;
 }
 
+/// One tenant's record in memory, with what is asked of everybody's.
+struct Known {
+    tenant_id: String,
+    is_ended: bool,
+    record: Packed<TenantRecord>,
+}
+
+impl Known {
+    fn of(record: &TenantRecord) -> Self {
+        Self {
+            tenant_id: record.tenant_id.clone(),
+            is_ended: record.ended_at.is_some(),
+            record: Packed::new(record),
+        }
+    }
+}
+
 /// The records in memory, written through to a [`Memory`].
 pub struct Records {
     memory: Box<dyn Memory>,
-    tenants: RwLock<HashMap<String, Arc<TenantRecord>>>,
+    tenants: RwLock<BTreeMap<String, Known>>,
     platform: RwLock<Option<Arc<PlatformRecord>>>,
     unreadable: BTreeMap<String, String>,
 }
@@ -170,7 +188,7 @@ impl Records {
         let tenants = recalled
             .tenants
             .into_iter()
-            .map(|record| (record.tenant.clone(), Arc::new(record)))
+            .map(|record| (record.tenant.clone(), Known::of(&record)))
             .collect();
         Ok(Self {
             memory: Box::new(memory),
@@ -181,12 +199,13 @@ impl Records {
     }
 
     /// What is remembered about a tenant.
-    pub fn tenant(&self, name: &str) -> Option<Arc<TenantRecord>> {
-        self.tenants
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+    pub fn tenant(&self, name: &str) -> Option<TenantRecord> {
+        self.known().get(name).map(|known| known.record.open())
+    }
+
+    /// Whether anything is remembered about a tenant.
+    pub fn knows(&self, name: &str) -> bool {
+        self.known().contains_key(name)
     }
 
     /// Why a tenant's record cannot be read, where it cannot.
@@ -194,14 +213,24 @@ impl Records {
         self.unreadable.get(name).map(String::as_str)
     }
 
-    /// Every tenant that is remembered.
-    pub fn all(&self) -> Vec<Arc<TenantRecord>> {
-        self.tenants
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+    /// The names of the tenants that are remembered and have not ended, sorted.
+    pub fn lasting(&self) -> Vec<String> {
+        let known = self.known();
+        let lasting = known.iter().filter(|(_, known)| !known.is_ended);
+        lasting.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Another tenant than `name` that has this tenantID, ended or not: an id is not used twice.
+    pub fn other_with_id(&self, name: &str, tenant_id: &str) -> Option<String> {
+        let known = self.known();
+        let mut others = known.iter().filter(|(other, _)| *other != name);
+        others
+            .find(|(_, known)| known.tenant_id == tenant_id)
+            .map(|(other, _)| other.clone())
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Known>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The platform settings in force, where any were accepted.
@@ -217,32 +246,35 @@ impl Records {
     /// # Errors
     /// Where the store refuses: then nothing changed and nothing may be acted on. Where it holds something newer, that
     /// is what is known from now on.
-    pub async fn remember(&self, record: TenantRecord) -> Result<Arc<TenantRecord>, RecordError> {
-        if let Some(known) = self
-            .tenant(&record.tenant)
-            .filter(|known| **known == record)
+    pub async fn remember(&self, record: &TenantRecord) -> Result<(), RecordError> {
+        let next = Known::of(record);
+        if self
+            .known()
+            .get(&record.tenant)
+            .is_some_and(|known| known.record == next.record)
         {
-            return Ok(known);
+            return Ok(());
         }
-        match self.memory.remember(&record).await {
+        match self.memory.remember(record).await {
             Err(outdated @ RecordError::Outdated { .. }) => {
                 if let Some(stored) = self.memory.recall_tenant(&record.tenant_id).await? {
-                    self.know(stored);
+                    self.know(stored.tenant.clone(), Known::of(&stored));
                 }
                 Err(outdated)
             }
             Err(error) => Err(error),
-            Ok(()) => Ok(self.know(record)),
+            Ok(()) => {
+                self.know(record.tenant.clone(), next);
+                Ok(())
+            }
         }
     }
 
-    fn know(&self, record: TenantRecord) -> Arc<TenantRecord> {
-        let record = Arc::new(record);
+    fn know(&self, tenant: String, known: Known) {
         self.tenants
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(record.tenant.clone(), record.clone());
-        record
+            .insert(tenant, known);
     }
 
     /// Remembers the platform settings in force.

@@ -16,7 +16,7 @@ pub struct Seen {
     /// The CustomerTenant, or why it cannot be read; nothing where there is none.
     pub object: Option<Result<CustomerTenant, String>>,
     /// What is remembered.
-    pub record: Option<Arc<TenantRecord>>,
+    pub record: Option<TenantRecord>,
     /// Why what is remembered cannot be read.
     pub unreadable: Option<String>,
     /// The platform's settings in force.
@@ -49,7 +49,7 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
     if let Some(Ok(tenant)) = &seen.object {
         let wanted: BTreeSet<String> = wanted(name, &tenant.spec);
         seen.claims = claims(context, tenant, &wanted);
-        seen.foreign = foreign(context, &wanted, seen.record.as_deref());
+        seen.foreign = foreign(context, &wanted, seen.record.as_ref());
         seen.id_taken_by = id_taken_by(context, tenant);
     }
     seen
@@ -127,15 +127,10 @@ fn foreign(
 
 fn id_taken_by(context: &Context, tenant: &CustomerTenant) -> Option<String> {
     let (name, id) = (tenant.name_any(), &tenant.spec.tenant_id);
-    let on_record = context
-        .records
-        .all()
-        .into_iter()
-        .find(|record| record.tenant_id == *id && record.tenant != name);
-    if let Some(record) = on_record {
-        return Some(record.tenant.clone());
+    if let Some(other) = context.records.other_with_id(&name, id) {
+        return Some(other);
     }
-    if context.records.tenant(&name).is_some() {
+    if context.records.knows(&name) {
         return None;
     }
     earlier_without_record(context, tenant)
@@ -154,10 +149,11 @@ fn earlier_without_record(
 ) -> Vec<Arc<DeserializeGuard<CustomerTenant>>> {
     let order = |tenant: &CustomerTenant| (tenant.creation_timestamp(), tenant.name_any());
     let own = order(tenant);
-    let mut found = context.caches.tenants.all();
-    found.retain(|other| {
-        let earlier = other.0.as_ref().is_ok_and(|other| order(other) < own);
-        earlier && context.records.tenant(&other.name_any()).is_none()
-    });
-    found
+    let mut others = context.caches.tenants.names();
+    others.retain(|other| !context.records.knows(other));
+    let others = others.iter();
+    others
+        .filter_map(|other| context.caches.tenants.get("", other))
+        .filter(|other| other.0.as_ref().is_ok_and(|other| order(other) < own))
+        .collect()
 }

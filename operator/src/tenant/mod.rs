@@ -30,6 +30,7 @@ use self::plan::{Declaration, Declared, Halt, Plan};
 use self::rendering::Rendering;
 use self::validate::Surroundings;
 use crate::context::Context;
+use crate::pass::Judged;
 use crate::record::{RecordError, TenantRecord};
 
 /// How soon a reconcile that failed is tried again; doubled by the queue's own waiting on events.
@@ -77,6 +78,23 @@ impl Error {
     }
 }
 
+/// What a reconcile came to.
+struct Done {
+    /// After how long it is due again without an event.
+    again: Option<Duration>,
+    judged: Judged,
+}
+
+impl Done {
+    /// Without verdicts.
+    fn unjudged(again: Option<Duration>) -> Self {
+        Self {
+            again,
+            judged: Judged::Not,
+        }
+    }
+}
+
 /// Reconciles one tenant; answers after how long it is due again without an event.
 #[tracing::instrument(skip(context))]
 pub async fn reconcile(context: Arc<Context>, tenant: String) -> Option<Duration> {
@@ -86,8 +104,10 @@ pub async fn reconcile(context: Arc<Context>, tenant: String) -> Option<Duration
         if result.is_ok() { "ok" } else { "error" },
         started.elapsed().as_secs_f64(),
     );
+    let judged = result.as_ref().map_or(Judged::Not, |done| done.judged);
+    context.evaluations.note(&tenant, judged);
     match result {
-        Ok(again) => again,
+        Ok(done) => done.again,
         Err(error) => {
             context.metrics.failed(error.reason());
             // A conflict only says that our copy was old; the next look has the new one.
@@ -106,7 +126,7 @@ pub async fn reconcile(context: Arc<Context>, tenant: String) -> Option<Duration
     }
 }
 
-async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
+async fn run(context: &Context, name: &str) -> Result<Done, Error> {
     let now = Timestamp::now();
     let seen = dereference::dereference(context, name);
     let undecodable = matches!(seen.object, Some(Err(_)));
@@ -120,20 +140,20 @@ async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
             .await
             .map_err(Error::api("looking for the CustomerTenant"))?
     {
-        return Ok(Some(behind(context, record, now).await));
+        return Ok(behind(context, record, now).await);
     }
     let declared = declare(context, name, &seen, now);
     let decided = plan::plan(
         name,
         declared,
-        seen.record.as_deref(),
+        seen.record.as_ref(),
         seen.unreadable.as_deref(),
     );
     match decided {
         Plan::Nothing => {
             context.metrics.forget(name);
             context.hold(name, std::iter::empty());
-            Ok(None)
+            Ok(Done::unjudged(None))
         }
         Plan::Enforce {
             record,
@@ -169,21 +189,27 @@ async fn run(context: &Context, name: &str) -> Result<Option<Duration>, Error> {
             )
             .await
         }
-        Plan::Behind(record) => Ok(Some(behind(context, &record, now).await)),
-        Plan::Release { record } => release(context, &seen, record.map(|record| *record)).await,
-        Plan::EndUnused(record) => unused::end(context, &seen, *record, now).await,
+        Plan::Behind(record) => Ok(behind(context, &record, now).await),
+        Plan::Release { record } => {
+            release(context, &seen, record.map(|record| *record)).await?;
+            Ok(Done::unjudged(None))
+        }
+        Plan::EndUnused(record) => {
+            let again = unused::end(context, &seen, *record, now).await?;
+            Ok(Done::unjudged(again))
+        }
     }
 }
 
 /// What is remembered of a tenant whose CustomerTenant is not in the cache and was there before.
 fn looks_vanished(seen: &Seen) -> Option<&TenantRecord> {
-    let record = seen.record.as_deref()?;
+    let record = seen.record.as_ref()?;
     let is_news = seen.object.is_none() && record.frozen.is_none() && record.ended_at.is_none();
     is_news.then_some(record)
 }
 
 /// The cache lags behind what another process saw: what was accepted is kept until it has caught up.
-async fn behind(context: &Context, record: &TenantRecord, now: Timestamp) -> Duration {
+async fn behind(context: &Context, record: &TenantRecord, now: Timestamp) -> Done {
     tracing::info!(
         "what is seen of the CustomerTenant is older than what is remembered; looking again"
     );
@@ -193,7 +219,7 @@ async fn behind(context: &Context, record: &TenantRecord, now: Timestamp) -> Dur
         tracing::warn!(%error, "not applied");
         context.metrics.failed("ApplyFailed");
     }
-    RETRY
+    Done::unjudged(Some(RETRY))
 }
 
 fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declared {
@@ -262,7 +288,7 @@ async fn enforce(
     mut record: TenantRecord,
     with: Enforcement,
     now: Timestamp,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Done, Error> {
     let mut object = seen
         .object
         .as_ref()
@@ -274,16 +300,15 @@ async fn enforce(
         .is_some_and(|before| before.frozen.is_some());
     record.used = record.used || unused::holds_something(context, &record);
     // Record first, then act.
-    let before = seen.record.as_ref().map(|before| before.rendering.clone());
-    let record = match context.records.remember(record).await {
-        Ok(record) => record,
+    match context.records.remember(&record).await {
+        Ok(()) => {}
         Err(error @ RecordError::TooLarge { .. }) => {
-            let accepted = seen.record.as_deref().cloned();
+            let accepted = seen.record.clone();
             let halt = Halt::TooLarge(error.to_string());
             return keep(context, seen, accepted, halt, Vec::new(), now).await;
         }
         Err(error) => return Err(error.into()),
-    };
+    }
     context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
     if with.add_finalizer
         && let Some(tenant) = &object
@@ -299,7 +324,8 @@ async fn enforce(
             .remember(kube::core::DeserializeGuard(Ok(changed.clone())));
         object = Some(changed);
     }
-    let cut = observe::tightened(context, &record, before.as_ref());
+    let before = seen.record.as_ref().map(|before| &before.rendering);
+    let cut = observe::tightened(context, &record, before);
     let mut applied = apply::apply(context, &record, stood(seen), now).await;
     observe::contain(context, &record, cut, &applied).await;
     applied
@@ -343,7 +369,7 @@ async fn keep(
     halt: Halt,
     pending: Vec<PendingApproval>,
     now: Timestamp,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Done, Error> {
     let object = seen.object.as_ref().and_then(|object| object.as_ref().ok());
     let record = match record {
         Some(mut record) => {
@@ -353,7 +379,7 @@ async fn keep(
                     .is_none_or(|before| before.frozen.is_none())
             });
             record.used = record.used || unused::holds_something(context, &record);
-            let record = context.records.remember(record).await?;
+            context.records.remember(&record).await?;
             context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
             if let Some(reason) = newly_frozen {
                 tracing::error!(
@@ -383,7 +409,7 @@ async fn keep(
         context,
         seen,
         object,
-        record.as_deref(),
+        record.as_ref(),
         applied,
         Some(halt),
         pending,
@@ -400,7 +426,7 @@ async fn release(
     record: Option<TenantRecord>,
 ) -> Result<Option<Duration>, Error> {
     if let Some(record) = record {
-        let record = context.records.remember(record).await?;
+        context.records.remember(&record).await?;
         tracing::error!(
             tenant = record.tenant,
             "CustomerTenant deleted without an approved end: let go, isolation is kept"
@@ -450,7 +476,7 @@ async fn finish(
     halt: Option<Halt>,
     pending: Vec<PendingApproval>,
     now: Timestamp,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Done, Error> {
     if let Some(record) = record {
         report_drift(context, object, record, &applied).await;
     }
@@ -515,10 +541,17 @@ async fn finish(
     if let Some((_, controls)) = &controls {
         context.metrics.controls(&name, controls);
     }
+    let is_open = halt.is_some()
+        || !pending.is_empty()
+        || !contested.is_empty()
+        || observe.is_some()
+        || !applied.is_settled();
     let Some(object) = object else {
         context.metrics.no_conditions(&name);
-        context.note_evaluated(&name);
-        return Ok(again);
+        return Ok(Done {
+            again,
+            judged: Judged::Unsettled,
+        });
     };
     let before = object.status.clone().unwrap_or_default();
     let applied_digest = record
@@ -552,11 +585,17 @@ async fn finish(
     if status != before {
         write_status(context, object, status).await?;
     }
-    context.note_evaluated(&name);
-    Ok(if conflict {
-        Some(Duration::from_millis(50))
-    } else {
-        again
+    Ok(Done {
+        again: if conflict {
+            Some(Duration::from_millis(50))
+        } else {
+            again
+        },
+        judged: if is_open {
+            Judged::Unsettled
+        } else {
+            Judged::Settled
+        },
     })
 }
 

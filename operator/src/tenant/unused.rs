@@ -27,9 +27,9 @@ pub fn holds_something(context: &Context, record: &TenantRecord) -> bool {
     record.namespaces.iter().any(|namespace| {
         let caches = &context.caches;
         caches.has_pod(namespace)
-            || !caches.claims.in_namespace(namespace).is_empty()
-            || !caches.services.in_namespace(namespace).is_empty()
-            || !caches.ingresses.in_namespace(namespace).is_empty()
+            || !caches.claims.is_empty_in(namespace)
+            || !caches.services.is_empty_in(namespace)
+            || !caches.ingresses.is_empty_in(namespace)
             || has_foreign(&caches.network_policies.in_namespace(namespace), record)
             || has_foreign(&caches.bindings.in_namespace(namespace), record)
             || caches
@@ -92,7 +92,8 @@ pub async fn end(
             frozen: None,
             ..record
         };
-        context.records.remember(ended).await?.as_ref().clone()
+        context.records.remember(&ended).await?;
+        ended
     };
     for rendering in &ended.rendering.namespaces {
         remove(context, &rendering.name).await?;
