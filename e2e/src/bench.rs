@@ -7,6 +7,7 @@ mod sight;
 mod stage;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use self::figures::Figures;
 use self::load::{Declaration, make_pods};
 use self::stage::{Stage, all_ready, plane, tenants};
-use self::usage::memory;
+use self::usage::{Meter, memory};
 
 /// What can be asked for by name.
 pub const PARTS: [&str; 8] = [
@@ -161,10 +162,13 @@ async fn seed(options: &Options, figures: &mut Figures) -> Result<()> {
         .collect();
     let mark = stage.plane.audit().mark().await?;
     let mut listener = observer.listen();
+    let (mut meter, mut used) = (Meter::start(&stage.processes())?, BTreeMap::new());
     let start = Instant::now();
     load::declare(&client, &all).await?;
     let ready = all_ready(&mut listener, &all).await?;
+    meter.add_to(&mut used)?;
     let seconds = ready.saturating_duration_since(start).as_secs_f64();
+    usage::put(figures, "seed200", &used)?;
     figures.put("seed200_seconds", seconds)?;
     stage.settled().await?;
     let writes = stage.writes(mark)?.len() as f64;

@@ -594,21 +594,27 @@ impl Plane {
         Ok(())
     }
 
+    /// The processes of the control plane that run, by name.
+    pub fn pids(&self) -> Vec<(&'static str, u32)> {
+        let slots = [
+            ("etcd", &self.etcd),
+            ("api_server", &self.api_server),
+            ("second_api_server", &self.second),
+            ("controllers", &self.controllers),
+        ];
+        let pid = |slot: &Mutex<Option<Process>>| {
+            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.as_ref().map(Process::pid)
+        };
+        slots
+            .into_iter()
+            .filter_map(|(name, slot)| Some((name, pid(slot)?)))
+            .collect()
+    }
+
     /// Leaves a note for the sweep of later processes, and the pids for whoever wants to end it.
     fn mark_kept(&self) -> Result<()> {
-        let slots = [
-            &self.etcd,
-            &self.api_server,
-            &self.second,
-            &self.controllers,
-        ];
-        let pids: Vec<String> = slots
-            .into_iter()
-            .filter_map(|slot| {
-                let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-                slot.as_ref().map(|process| process.pid().to_string())
-            })
-            .collect();
+        let pids: Vec<String> = self.pids().iter().map(|(_, pid)| pid.to_string()).collect();
         fs::write(self.work.path().join("kept"), pids.join("\n")).context("cannot write `kept`")
     }
 }

@@ -141,7 +141,11 @@ struct Waker {
 }
 
 impl Waker {
-    fn object<K: Resource>(&self, object: &K) {
+    /// Wakes for what others did; what we wrote ourselves, the tenant's reconcile knows.
+    fn object<K: Resource>(&self, object: &K, change: Change) {
+        if change == Change::Written {
+            return;
+        }
         let namespace = object
             .meta()
             .namespace
@@ -162,7 +166,7 @@ impl Waker {
 
     fn any<K: Resource + 'static>(&self) -> impl Fn(&K, Change) + Send + Sync + 'static {
         let waker = self.clone();
-        move |object, _| waker.object(object)
+        move |object, change| waker.object(object, change)
     }
 
     fn platform<K: 'static>(&self) -> impl Fn(&K, Change) + Send + Sync + 'static {
@@ -182,8 +186,10 @@ impl Caches {
         let world: SharedWorld = Arc::default();
         let tenant_queue = queue.clone();
         Self {
-            tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, _| {
-                tenant_queue.wake(&tenant.name_any());
+            tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, change| {
+                if change != Change::Written {
+                    tenant_queue.wake(&tenant.name_any());
+                }
             }),
             policies: Cache::new(waker.platform()),
             approvals: Cache::new(approval_wakes(queue.clone())),
@@ -452,15 +458,24 @@ fn namespace_seen(
     world: SharedWorld,
 ) -> impl Fn(&Namespace, Change) + Send + Sync + 'static {
     move |namespace, change| {
+        let name = namespace.name_any();
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
-        match change {
-            Change::Seen => model.upsert_namespace(NamespaceFacts::from(namespace)),
-            Change::Gone => model.remove_namespace(&namespace.name_any()),
-        }
+        let concerns_others = match change {
+            Change::Seen | Change::Written => {
+                model.upsert_namespace(NamespaceFacts::from(namespace))
+            }
+            Change::Gone => {
+                model.remove_namespace(&name);
+                true
+            }
+        };
         drop(model);
-        waker.object(namespace);
+        waker.object(namespace, change);
         // Another namespace's labels may be what a tenant's policy selects.
-        waker.reach.of_everybody();
+        match concerns_others {
+            true => waker.reach.of_everybody(),
+            false => waker.reach.of(&name),
+        }
     }
 }
 
@@ -470,12 +485,12 @@ fn policy_seen(
 ) -> impl Fn(&NetworkPolicy, Change) + Send + Sync + 'static {
     move |policy, change| {
         // Repair first: the tenant is woken before the model is brought up to date.
-        waker.object(policy);
+        waker.object(policy, change);
         let (namespace, name) = (policy.namespace().unwrap_or_default(), policy.name_any());
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
         match (change, PolicyFacts::try_from(policy)) {
-            (Change::Seen, Ok(facts)) => model.upsert_policy(facts),
-            (Change::Seen, Err(error)) => {
+            (Change::Seen | Change::Written, Ok(facts)) => model.upsert_policy(facts),
+            (Change::Seen | Change::Written, Err(error)) => {
                 tracing::error!(%error, namespace, policy = name, "NetworkPolicy not understood: it counts as open");
                 model.upsert_policy(PolicyFacts::opaque(&namespace, &name));
             }
@@ -491,10 +506,12 @@ fn cluster_policy_seen(
     world: SharedWorld,
 ) -> impl Fn(&ClusterNetworkPolicy, Change) + Send + Sync + 'static {
     move |policy, change| {
-        waker.object(policy);
+        waker.object(policy, change);
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
         match change {
-            Change::Seen => model.upsert_cluster_policy(ClusterPolicyFacts::from(policy)),
+            Change::Seen | Change::Written => {
+                model.upsert_cluster_policy(ClusterPolicyFacts::from(policy));
+            }
             Change::Gone => model.remove_cluster_policy(&policy.name_any()),
         }
         drop(model);
@@ -523,7 +540,7 @@ impl Handover<Pod> for Pods {
             self.waker.reach.of(&pod.namespace().unwrap_or_default());
         }
         if news.is_new_pod {
-            self.waker.object(&pod);
+            self.waker.object(&pod, Change::Seen);
         }
     }
 

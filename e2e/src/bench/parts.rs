@@ -1,5 +1,6 @@
 //! The parts of the benchmark, each about one promise.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use super::figures::Figures;
 use super::load::{Declaration, Plain, WIDTH, declare, in_parallel};
 use super::sight::Log;
 use super::stage::{Observer, Stage, all_ready, is_ready, tenants};
-use super::usage::processor;
+use super::usage::{self, Meter, processor};
 use crate::Plane;
 
 /// Declares tenants in rounds and lets a plain client create the same objects elsewhere in between, so that both meet
@@ -36,22 +37,27 @@ pub async fn converge(
     stage.settled().await?;
     let mark = stage.plane.audit().mark().await?;
     let (mut ours, mut theirs, mut objects) = (Duration::ZERO, Duration::ZERO, 0);
+    let (mut used, mut used_plain) = (BTreeMap::new(), BTreeMap::new());
     for round in all.chunks(all.len().div_ceil(rounds)) {
         let mut listener = observer.listen();
+        let mut meter = Meter::start(&stage.processes())?;
         let start = Instant::now();
         declare(&client, round).await?;
         let ready = all_ready(&mut listener, round).await?;
+        meter.add_to(&mut used)?;
         ours += ready.saturating_duration_since(start);
         stage.settled().await?;
 
         let copies = stage.copies(round).await?;
         objects += copies.iter().map(Vec::len).sum::<usize>();
+        let mut meter = Meter::start(&plain.pids())?;
         let start = Instant::now();
         in_parallel(WIDTH, &copies, |tenant| {
             create(tenant.clone(), other.clone())
         })
         .await?;
         theirs += start.elapsed();
+        meter.add_to(&mut used_plain)?;
         println!(
             "   {} tenants: operator {:.1} s, plain client {:.1} s so far",
             round.len(),
@@ -63,6 +69,8 @@ pub async fn converge(
     let count = all.len() as f64;
     figures.put("objects_per_tenant", objects as f64 / count)?;
     figures.put("writes_per_tenant", writes as f64 / count)?;
+    usage::put(figures, "converge", &used)?;
+    usage::put(figures, "converge_plain", &used_plain)?;
     figures.put("converge_seconds", ours.as_secs_f64())?;
     figures.put("converge_plain_seconds", theirs.as_secs_f64())?;
     figures.put("converge_ratio", ours.as_secs_f64() / theirs.as_secs_f64())

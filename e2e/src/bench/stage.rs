@@ -71,6 +71,13 @@ impl Stage {
         Ok(Self { plane, operator })
     }
 
+    /// The processes that work here: the control plane and the operator.
+    pub fn processes(&self) -> Vec<(&'static str, u32)> {
+        let mut processes = self.plane.pids();
+        processes.push(("operator", self.operator.pid()));
+        processes
+    }
+
     /// Ends the operator and starts another.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! What a process uses, from `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use super::figures::Figures;
 
 /// Resident memory in MiB.
 #[derive(Debug, Clone, Copy)]
@@ -54,4 +57,53 @@ pub fn processor(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64(
         ticks.iter().sum::<u64>() as f64 / per_second as f64,
     ))
+}
+
+/// Processor time of some processes from a moment on.
+#[derive(Debug)]
+pub struct Meter(Vec<(&'static str, u32, Duration)>);
+
+impl Meter {
+    /// Starts to measure.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is gone.
+    pub fn start(processes: &[(&'static str, u32)]) -> Result<Self> {
+        let started = processes.iter();
+        started
+            .map(|(name, pid)| Ok((*name, *pid, processor(*pid)?)))
+            .collect::<Result<_>>()
+            .map(Self)
+    }
+
+    /// Adds what each used since the start, or since this was last called, to `sum`.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is gone.
+    pub fn add_to(&mut self, sum: &mut BTreeMap<&'static str, Duration>) -> Result<()> {
+        for (name, pid, before) in &mut self.0 {
+            let now = processor(*pid)?;
+            *sum.entry(name).or_default() += now.saturating_sub(*before);
+            *before = now;
+        }
+        Ok(())
+    }
+}
+
+/// States what was used, in seconds.
+///
+/// # Errors
+///
+/// As [`Figures::put`].
+pub fn put(
+    figures: &mut Figures,
+    part: &str,
+    sum: &BTreeMap<&'static str, Duration>,
+) -> Result<()> {
+    for (name, used) in sum {
+        figures.put(&format!("{part}_{name}_cpu_seconds"), used.as_secs_f64())?;
+    }
+    Ok(())
 }

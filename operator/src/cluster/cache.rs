@@ -22,6 +22,8 @@ use super::keep::{Keep, Packed};
 pub enum Change {
     /// It was created or changed, or seen again in a new listing.
     Seen,
+    /// We wrote it. Its echo in the watch is no news.
+    Written,
     /// It is gone.
     Gone,
 }
@@ -64,7 +66,7 @@ pub struct Cache<K, S = Arc<K>> {
 }
 
 impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
-    /// An empty cache that calls `touched` for every change it takes in from the watch.
+    /// An empty cache that calls `touched` for every change it takes in.
     pub fn new(touched: impl Fn(&K, Change) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             objects: RwLock::default(),
@@ -135,7 +137,10 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         if let Some(written) = self.written().as_mut() {
             written.insert(place(&object));
         }
-        self.put(Arc::new(object), false);
+        let object = Arc::new(object);
+        if self.put(object.clone(), false) {
+            (self.touched)(&object, Change::Written);
+        }
     }
 
     /// Takes in our own deletion.
@@ -151,6 +156,7 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         });
     }
 
+    /// Answers whether it is news.
     fn put(&self, object: Arc<K>, outranks: bool) -> bool {
         let (namespace, name) = place(object.as_ref());
         let known = Known {
@@ -160,10 +166,8 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         };
         self.write(|objects| {
             let slot = objects.entry(namespace).or_default();
-            if !outranks
-                && slot
-                    .get(&name)
-                    .is_some_and(|before| is_older(&known, before))
+            if let Some(before) = slot.get(&name)
+                && (is_same(&known, before) || !outranks && is_older(&known, before))
             {
                 return false;
             }
@@ -245,6 +249,14 @@ where
         }
         self.ready.send_replace(true);
     }
+}
+
+/// Whether `object` is the very state that is `known`.
+fn is_same<S>(object: &Known<S>, known: &Known<S>) -> bool {
+    object.uid.is_some()
+        && object.uid == known.uid
+        && object.version.is_some()
+        && object.version == known.version
 }
 
 /// Whether `object` is an older state of the very object that is `known`.
@@ -352,6 +364,20 @@ mod tests {
             cache.seen(object.clone());
         }
         cache.listed(&objects.iter().map(place).collect());
+    }
+
+    #[test]
+    fn echo_of_our_own_write_and_a_listing_of_the_same_are_no_news() {
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let noted = told.clone();
+        let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
+        cache.remember(map("a", 7));
+        cache.seen(map("a", 7));
+        cache.listing();
+        list(&cache, &[map("a", 7)]);
+        assert_eq!(*told.lock().unwrap(), [Change::Written]);
+        cache.seen(map("a", 8));
+        assert_eq!(*told.lock().unwrap(), [Change::Written, Change::Seen]);
     }
 
     #[test]

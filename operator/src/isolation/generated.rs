@@ -480,7 +480,7 @@ proptest! {
         }
         second.policies.iter().for_each(|policy| kept.upsert_policy(policy.try_into().unwrap()));
         second.pods.iter().for_each(|pod| { kept.upsert_pod(pod.into()); });
-        second.namespaces.iter().for_each(|namespace| kept.upsert_namespace(namespace.into()));
+        second.namespaces.iter().for_each(|namespace| { kept.upsert_namespace(namespace.into()); });
         if !order {
             remove(&mut kept);
         }

@@ -31,9 +31,9 @@ pub(super) fn world(
     cluster_policies: &[Value],
 ) -> World {
     let mut world = World::default();
-    namespaces
-        .iter()
-        .for_each(|namespace| world.upsert_namespace(namespace.into()));
+    for namespace in namespaces {
+        world.upsert_namespace(namespace.into());
+    }
     pods.iter().for_each(|pod| {
         world.upsert_pod(pod.into());
     });

@@ -129,9 +129,12 @@ pub struct World {
 }
 
 impl World {
-    /// Takes in a namespace.
-    pub fn upsert_namespace(&mut self, namespace: NamespaceFacts) {
+    /// Takes in a namespace; answers whether it or its labels are new, so that others may reach differently.
+    pub fn upsert_namespace(&mut self, namespace: NamespaceFacts) -> bool {
         let NamespaceFacts { name, labels } = namespace;
+        if self.namespaces.get(&name) == Some(&labels) {
+            return false;
+        }
         self.remove_namespace(&name);
         for (key, value) in &labels {
             let values = self.by_label.entry(key.clone()).or_default();
@@ -145,6 +148,7 @@ impl World {
             self.subject_to.insert(name.clone(), selecting);
         }
         self.namespaces.insert(name, labels);
+        true
     }
 
     /// Forgets a namespace; its pods and policies go by themselves.

@@ -10,6 +10,7 @@ use tenure_crds::keys;
 
 use super::drift::{self, Drift};
 use super::rendering::{Hold, NamespaceRendering, Rendering};
+use crate::cluster::diff::differences;
 use crate::cluster::{Kind, Outcome, WriteError};
 use crate::context::Context;
 use crate::record::TenantRecord;
@@ -265,14 +266,14 @@ impl Application<'_> {
         {
             Ok(Outcome::Same) => true,
             Ok(Outcome::Created(created)) => {
-                self.context.caches.remember(kind, created);
+                self.wrote(kind, desired, created);
                 if can_drift {
                     self.drifted(drift::missing(kind, desired), object);
                 }
                 true
             }
             Ok(Outcome::Mended(mended, differences)) => {
-                self.context.caches.remember(kind, mended);
+                self.wrote(kind, desired, mended);
                 if can_drift && let Some(live) = &live {
                     self.drifted(drift::changed(kind, live, &differences, self.now), object);
                 }
@@ -285,6 +286,16 @@ impl Application<'_> {
         }
     }
 
+    /// Takes in what a write came to. Where somebody changed it on its way in (a mutating webhook), that is looked at like
+    /// any change of theirs.
+    fn wrote(&self, kind: Kind, desired: &Value, written: Value) {
+        let is_as_desired = differences(desired, &written).is_empty();
+        self.context.caches.remember(kind, written);
+        if !is_as_desired {
+            self.context.queue.wake(&self.record.tenant);
+        }
+    }
+
     fn contested(
         &self,
         kind: Kind,
@@ -293,8 +304,7 @@ impl Application<'_> {
         live: Option<&Value>,
     ) -> Option<Duration> {
         let wait = self.context.fights().wait(kind, object, self.now)?;
-        let differs =
-            live.is_none_or(|live| !crate::cluster::diff::differences(desired, live).is_empty());
+        let differs = live.is_none_or(|live| !differences(desired, live).is_empty());
         differs.then_some(wait)
     }
 
