@@ -832,15 +832,16 @@ pub struct CustomerTenantStatus {
     pub applied_digest: Option<String>,
     /// The namespaces as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["namespace"]))]
+    #[schemars(length(max = 1024), extend("x-kubernetes-list-type" = "atomic"))]
     pub namespaces: Vec<NamespaceStatus>,
-    /// The verdict of every control, small on purpose; the ledger holds the story.
+    /// The verdict of every control, small on purpose; the ledger holds the story. One writer and one piece: ownership of
+    /// each field of each verdict would be as large as the verdicts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["id"]))]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub controls: Vec<ControlStatus>,
     /// What waits for an approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["action", "digest"]))]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub pending_approvals: Vec<PendingApproval>,
     /// What enforcement would do; only with `enforcement: Observe`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::core::v1::{ConfigMap, LimitRange, Namespace, Pod, ResourceQuota, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
@@ -223,6 +225,9 @@ async fn the_stories_of_a_platform_team() -> Result<()> {
     observing(&mut stage).await.context("observing")?;
     a_hole(&mut stage).await.context("a hole")?;
     a_fight(&mut stage).await.context("a fight")?;
+    changed_on_the_way(&mut stage)
+        .await
+        .context("changed on the way")?;
     unreadable(&mut stage)
         .await
         .context("an unreadable object")?;
@@ -1234,6 +1239,61 @@ async fn a_fight(stage: &mut Stage) -> Result<()> {
         .until("fought", "Contested", "True", None)
         .await
         .map(drop)
+}
+
+/// Somebody who changes what the operator writes while it is on its way in is a fight like any other.
+async fn changed_on_the_way(stage: &mut Stage) -> Result<()> {
+    let policy = json!({
+        "metadata": {"name": "generous"},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mutated-prod"}},
+                "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["resourcequotas"], "operations": ["CREATE", "UPDATE"]}],
+            },
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {
+                "expression": "Object{spec: Object.spec{hard: {'pods': '9999'}}}"
+            }}],
+        },
+    });
+    let binding = json!({"metadata": {"name": "generous"}, "spec": {"policyName": "generous"}});
+    let mutating: Api<MutatingAdmissionPolicy> = Api::all(stage.break_glass());
+    let bound: Api<MutatingAdmissionPolicyBinding> = Api::all(stage.break_glass());
+    let create = PostParams::default();
+    mutating
+        .create(&create, &serde_json::from_value(policy)?)
+        .await?;
+    bound
+        .create(&create, &serde_json::from_value(binding)?)
+        .await?;
+    let spec = stage.spec(|spec| spec["namespaces"][0]["quota"] = json!({"pods": "10"}));
+    // A policy that was just made takes a moment to bite; the repair of what slipped through meets it.
+    stage.declare("mutated", &spec).await?;
+    let quotas: Api<ResourceQuota> = Api::namespaced(stage.break_glass(), "mutated-prod");
+    let touch = json!({"metadata": {"labels": {"touched": "once"}}});
+    eventually(
+        SOON,
+        "somebody changes the quota on its way in",
+        async || {
+            let quota = quotas
+                .patch("tenure", &PatchParams::default(), &Patch::Merge(&touch))
+                .await?;
+            let pods = quota.spec.and_then(|spec| spec.hard?.remove("pods"));
+            ensure!(
+                pods.as_ref().is_some_and(|pods| pods.0 == "9999"),
+                "pods: {pods:?}"
+            );
+            Ok(())
+        },
+    )
+    .await?;
+    let contested = stage.until("mutated", "Contested", "True", None).await?;
+    ensure!(contested.contains("ResourceQuota"), "{contested}");
+    bound.delete("generous", &DeleteParams::default()).await?;
+    mutating
+        .delete("generous", &DeleteParams::default())
+        .await?;
+    Ok(())
 }
 
 /// An object this release cannot read is shown and skipped; its tenant is kept, the others go on.
