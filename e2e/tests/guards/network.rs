@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tenure_e2e::eventually;
 
-use super::ask::{create, passes, patch, really_create, refused};
+use super::ask::{create, passes, patch, really_create, refused, refused_by_one};
 use super::world::{Tenant, world};
 
 const SEGMENTATION: &str = "dsa-2.8-network-segmentation";
@@ -52,6 +52,14 @@ async fn a_rule_for_everybody_is_refused() {
         )
         .await;
     }
+    let operator = world.operator().await;
+    let mut body = ingress(json!({}));
+    body["metadata"] = tenant.marks("tenure-open");
+    passes(&operator, create(policies(&tenant), body.clone())).await;
+    // What carries the probe mark is judged, whoever writes it: so the operator proves that somebody does.
+    body["metadata"]["labels"]["tenure.dev/probe"] = json!("true");
+    let guards = [GUARD, "ownership"];
+    refused_by_one(&operator, create(policies(&tenant), body), &guards).await;
 }
 
 #[tokio::test]
