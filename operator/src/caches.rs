@@ -164,6 +164,19 @@ impl Waker {
         }
     }
 
+    /// Tells who may reach a namespace, or be reached from it, otherwise than before.
+    fn neighbours(&self, world: &World, namespace: &str) {
+        if !self.reach.is_followed() {
+            return;
+        }
+        if world.has_cluster_policies() {
+            self.reach.of_everybody();
+        }
+        for neighbour in world.naming(namespace) {
+            self.reach.of(&neighbour);
+        }
+    }
+
     fn any<K: Resource + 'static>(&self) -> impl Fn(&K, Change) + Send + Sync + 'static {
         let waker = self.clone();
         move |object, change| waker.object(object, change)
@@ -460,22 +473,18 @@ fn namespace_seen(
     move |namespace, change| {
         let name = namespace.name_any();
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
-        let concerns_others = match change {
+        waker.neighbours(&model, &name);
+        match change {
             Change::Seen | Change::Written => {
-                model.upsert_namespace(NamespaceFacts::from(namespace))
+                if model.upsert_namespace(NamespaceFacts::from(namespace)) {
+                    waker.neighbours(&model, &name);
+                }
             }
-            Change::Gone => {
-                model.remove_namespace(&name);
-                true
-            }
-        };
+            Change::Gone => model.remove_namespace(&name),
+        }
         drop(model);
         waker.object(namespace, change);
-        // Another namespace's labels may be what a tenant's policy selects.
-        match concerns_others {
-            true => waker.reach.of_everybody(),
-            false => waker.reach.of(&name),
-        }
+        waker.reach.of(&name);
     }
 }
 
@@ -528,17 +537,14 @@ struct Pods {
 
 impl Handover<Pod> for Pods {
     fn seen(&self, pod: Pod) {
-        let news = self
-            .world
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upsert_pod(PodFacts::from(&pod));
-        if news.is_new_class {
-            self.waker.reach.of_everybody();
+        let namespace = pod.namespace().unwrap_or_default();
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        let news = world.upsert_pod(PodFacts::from(&pod));
+        if news.changes_classes {
+            self.waker.neighbours(&world, &namespace);
+            self.waker.reach.of(&namespace);
         }
-        if news.has_left_class {
-            self.waker.reach.of(&pod.namespace().unwrap_or_default());
-        }
+        drop(world);
         if news.is_new_pod {
             self.waker.object(&pod, Change::Seen);
         }
@@ -564,11 +570,11 @@ impl Handover<Pod> for Pods {
 
 impl Pods {
     fn remove(&self, namespace: &str, name: &str) {
-        self.world
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove_pod(namespace, name);
-        self.waker.reach.of(namespace);
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        if world.remove_pod(namespace, name) {
+            self.waker.neighbours(&world, namespace);
+            self.waker.reach.of(namespace);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! has changed, and never inside a reconcile, so that repair does not wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,14 +27,24 @@ const EVERYBODY: Duration = Duration::from_secs(1);
 /// What changed since reachability was last evaluated.
 #[derive(Default)]
 pub struct Changes {
+    /// Before anybody follows, nothing is noted: whoever begins to, evaluates everything.
+    followed: AtomicBool,
     namespaces: Mutex<BTreeSet<String>>,
     everybody: Mutex<bool>,
     told: Notify,
 }
 
 impl Changes {
+    /// Whether anybody follows.
+    pub fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire)
+    }
+
     /// Something in a namespace changed.
     pub fn of(&self, namespace: &str) {
+        if !self.is_followed() {
+            return;
+        }
         self.namespaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -69,12 +80,13 @@ impl Changes {
 
 /// Follows changes until `stop`.
 ///
-/// A tenant is evaluated when something in its namespaces changed, and again while it is open: only
-/// then can a change elsewhere matter to it.
+/// A tenant is evaluated when something in its namespaces changed, or in one that its policies let through, and again
+/// while it is open: only then can a change elsewhere matter to it.
 ///
 /// What concerns everybody waits its turn, so that it takes a tenth of the time at most; what concerns one tenant does
 /// not wait for it.
 pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: CancellationToken) {
+    changes.followed.store(true, Ordering::Release);
     let mut open: BTreeSet<String> = BTreeSet::new();
     let mut is_whole_due = true;
     let mut turn = Instant::now();

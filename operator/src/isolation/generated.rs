@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -485,5 +485,52 @@ proptest! {
             remove(&mut kept);
         }
         prop_assert_eq!(kept, of(&second));
+    }
+
+    /// Who is not concerned by a namespace or a pod that comes, changes or goes elsewhere, and was not open before, is
+    /// what it was.
+    #[test]
+    fn what_concerns_nobody_changes_nothing(first in any_cluster(), second in any_cluster()) {
+        let mut second = second;
+        second.policies = first.policies.clone();
+        second.cluster_policies = Vec::new();
+        let mut world = of(&Cluster { cluster_policies: Vec::new(), ..first.clone() });
+        let expected = Expected { own: ["a".to_owned()].into(), ..Expected::default() };
+        let mut known = unexpected(&world, &expected, &|_| None);
+        let place = |pod: &Pod| (pod.metadata.namespace.clone().unwrap(), pod.metadata.name.clone().unwrap());
+        let mut steps: Vec<Step> = second.namespaces.iter().map(Step::Namespace).collect();
+        steps.extend(second.pods.iter().map(Step::Pod));
+        steps.extend(first.pods.iter().filter(|gone| second.pods.iter().all(|pod| place(pod) != place(gone))).map(Step::Gone));
+        for step in steps {
+            let where_ = step.namespace();
+            let mut concerned = world.naming(&where_);
+            match &step {
+                Step::Namespace(namespace) => { world.upsert_namespace((*namespace).into()); }
+                Step::Pod(pod) => { world.upsert_pod((*pod).into()); }
+                Step::Gone(pod) => { world.remove_pod(&place(pod).0, &place(pod).1); }
+            }
+            concerned.extend(world.naming(&where_));
+            concerned.insert(where_);
+            let now = unexpected(&world, &expected, &|_| None);
+            let looked = concerned.contains("a") || known.ajar || !known.shown.is_empty();
+            prop_assert!(looked || now == known, "{:?} became {:?}", known, now);
+            known = now;
+        }
+    }
+}
+
+/// One change of a cluster.
+enum Step<'a> {
+    Namespace(&'a Namespace),
+    Pod(&'a Pod),
+    Gone(&'a Pod),
+}
+
+impl Step<'_> {
+    fn namespace(&self) -> String {
+        match self {
+            Self::Namespace(namespace) => namespace.metadata.name.clone().unwrap(),
+            Self::Pod(pod) | Self::Gone(pod) => pod.metadata.namespace.clone().unwrap(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use super::addresses::Addresses;
 use super::ports::{PortSet, Transport};
-use super::selector::{Selector, UnknownOperator};
+use super::selector::{Labels, Selector, UnknownOperator};
 use super::world::Class;
 
 /// Why a NetworkPolicy is not understood.
@@ -89,6 +89,23 @@ impl PolicyFacts {
             egress: Some(open),
             understood: false,
         }
+    }
+}
+
+impl PolicyFacts {
+    /// Whether a rule of either direction admits pods of a namespace with these labels, or everybody.
+    pub(super) fn names(&self, namespace: &Labels) -> bool {
+        let rules = self.ingress.iter().chain(&self.egress).flatten();
+        let mut peers = rules.map(|rule| rule.peers.as_ref());
+        peers.any(|peers| {
+            peers.is_none_or(|peers| {
+                let mut selectors = peers
+                    .pods
+                    .iter()
+                    .filter_map(|peer| peer.namespaces.as_ref());
+                selectors.any(|selector| selector.matches(namespace))
+            })
+        })
     }
 }
 

@@ -326,12 +326,12 @@ fn a_pod_that_ended_reaches_nobody() {
     let mut world = World::default();
     let mut job = pod("a", "job", json!({"app": "job"}));
     let news = world.upsert_pod((&job).into());
-    assert!(news.is_new_pod && news.is_new_class && !news.has_left_class);
+    assert!(news.is_new_pod && news.changes_classes);
     let hypothetical = World::default().classes_in("a");
     assert_ne!(world.classes_in("a"), hypothetical);
     job.status = serde_json::from_value(json!({"phase": "Succeeded"})).unwrap();
     let news = world.upsert_pod((&job).into());
-    assert!(!news.is_new_pod && !news.is_new_class && news.has_left_class);
+    assert!(!news.is_new_pod && news.changes_classes);
     assert_eq!(world.classes_in("a"), hypothetical);
     assert_eq!(world.upsert_pod((&job).into()), PodNews::default());
     assert!(world.has_pod("a"), "it may have left something behind");

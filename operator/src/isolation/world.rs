@@ -106,10 +106,8 @@ impl From<&Pod> for PodFacts {
 pub struct PodNews {
     /// It was not known.
     pub is_new_pod: bool,
-    /// It has ended, or its labels are others.
-    pub has_left_class: bool,
-    /// Nothing like it was known: others may reach differently.
-    pub is_new_class: bool,
+    /// Nothing like it was known, or the last of its kind is no more: others may reach differently.
+    pub changes_classes: bool,
 }
 
 /// Everything reachability depends on.
@@ -176,15 +174,14 @@ impl World {
         }
         let mut news = PodNews {
             is_new_pod: before.is_none(),
-            has_left_class: before.is_some_and(Option::is_some),
-            is_new_class: false,
+            changes_classes: false,
         };
-        self.remove_pod(&namespace, &name);
+        news.changes_classes = self.remove_pod(&namespace, &name);
         let class = class.map(|class| {
             let classes = self.classes.entry(namespace.clone()).or_default();
             let known = classes.get_key_value(&class);
             let known = known.map(|(class, _)| class.clone());
-            news.is_new_class = known.is_none();
+            news.changes_classes |= known.is_none();
             let class = known.unwrap_or_else(|| Arc::new(class));
             *classes.entry(class.clone()).or_default() += 1;
             class
@@ -194,27 +191,30 @@ impl World {
         news
     }
 
-    /// Forgets a pod.
-    pub fn remove_pod(&mut self, namespace: &str, name: &str) {
+    /// Forgets a pod; answers whether it was the last of its kind.
+    pub fn remove_pod(&mut self, namespace: &str, name: &str) -> bool {
         let Some(pods) = self.pods.get_mut(namespace) else {
-            return;
+            return false;
         };
         let removed = pods.remove(name).flatten();
         if pods.is_empty() {
             self.pods.remove(namespace);
         }
         let (Some(class), Some(classes)) = (removed, self.classes.get_mut(namespace)) else {
-            return;
+            return false;
         };
-        if let Some(count) = classes.get_mut(&class) {
-            *count -= 1;
-            if *count == 0 {
-                classes.remove(&class);
-            }
+        let Some(count) = classes.get_mut(&class) else {
+            return false;
+        };
+        *count -= 1;
+        let was_last = *count == 0;
+        if was_last {
+            classes.remove(&class);
         }
         if classes.is_empty() {
             self.classes.remove(namespace);
         }
+        was_last
     }
 
     /// Whether a namespace holds a pod, ended or not.
@@ -270,6 +270,23 @@ impl World {
             names.remove(name);
             !names.is_empty()
         });
+    }
+
+    /// Whether any ClusterNetworkPolicy stands: then a namespace may concern any other.
+    pub fn has_cluster_policies(&self) -> bool {
+        !self.cluster_policies.is_empty()
+    }
+
+    /// Namespaces with a NetworkPolicy that lets a namespace through, as its labels are now: what happens there may open
+    /// something, or close it, here.
+    pub fn naming(&self, namespace: &str) -> BTreeSet<String> {
+        let labels = self.labels_of(namespace);
+        let all = self.policies.iter();
+        let naming = all.filter(|(_, policies)| {
+            let mut policies = policies.values();
+            policies.any(|policy| policy.names(labels))
+        });
+        naming.map(|(name, _)| name.clone()).collect()
     }
 
     /// The NetworkPolicies of a namespace, by name.
