@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, keys};
 
-use crate::assess::reach::Changes;
+use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
 use crate::cluster::keep::Keep;
 use crate::cluster::{Cache, Change, Handover, Kind, Packed, PackedCache, Queue};

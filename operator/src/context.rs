@@ -11,8 +11,8 @@ use tenure_controls::facts::{GuardFacts, ProbeResult, ReachabilityFacts, Version
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::{Queue, Writer};
+use crate::evaluations::Evaluations;
 use crate::observe::Metrics;
-use crate::pass::Evaluations;
 use crate::policy::accepted::Accepted;
 use crate::record::Records;
 use crate::settings::Settings;

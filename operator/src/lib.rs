@@ -8,6 +8,7 @@ pub mod assess;
 pub mod caches;
 pub mod cluster;
 pub mod context;
+pub mod evaluations;
 pub mod guards;
 pub mod isolation;
 pub mod observe;

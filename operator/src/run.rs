@@ -85,7 +85,7 @@ async fn term(
     let (queue, holders, reach) = (
         Queue::new(),
         Holders::default(),
-        Arc::new(assess::reach::Changes::default()),
+        Arc::new(assess::changes::Changes::default()),
     );
     let caches = Caches::new(&queue, &holders, &reach);
     caches.spawn(&client, &settings.namespace);
@@ -132,7 +132,7 @@ async fn term(
 struct Parts {
     queue: Arc<Queue>,
     holders: Holders,
-    reach: Arc<assess::reach::Changes>,
+    reach: Arc<assess::changes::Changes>,
     caches: Caches,
     metrics: Arc<Metrics>,
 }

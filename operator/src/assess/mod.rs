@@ -1,6 +1,7 @@
 //! Facts to controls: the one place where verdicts are made.
 
 mod bindings;
+pub mod changes;
 mod exposure;
 pub mod reach;
 

@@ -2,18 +2,17 @@
 //! has changed, and never inside a reconcile, so that repair does not wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use kube::ResourceExt;
 use tenure_controls::facts::{Direction, ReachabilityFacts, UndeclaredFlow};
 use tenure_crds::keys;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use crate::context::Context;
 use crate::isolation::{Expected, Exposure, Side, unexpected};
 use crate::record::TenantRecord;
@@ -24,60 +23,6 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// Changes that concern everybody are evaluated at most this often, and less where it takes long.
 const EVERYBODY: Duration = Duration::from_secs(1);
 
-/// What changed since reachability was last evaluated.
-#[derive(Default)]
-pub struct Changes {
-    /// Before anybody follows, nothing is noted: whoever begins to, evaluates everything.
-    followed: AtomicBool,
-    namespaces: Mutex<BTreeSet<String>>,
-    everybody: Mutex<bool>,
-    told: Notify,
-}
-
-impl Changes {
-    /// Whether anybody follows.
-    pub fn is_followed(&self) -> bool {
-        self.followed.load(Ordering::Acquire)
-    }
-
-    /// Something in a namespace changed.
-    pub fn of(&self, namespace: &str) {
-        if !self.is_followed() {
-            return;
-        }
-        self.namespaces
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(namespace.to_owned());
-        self.told.notify_one();
-    }
-
-    /// Something changed that may concern every tenant.
-    pub fn of_everybody(&self) {
-        *self
-            .everybody
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
-        self.told.notify_one();
-    }
-
-    fn take(&self) -> (BTreeSet<String>, bool) {
-        let namespaces = std::mem::take(
-            &mut *self
-                .namespaces
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let everybody = std::mem::take(
-            &mut *self
-                .everybody
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        (namespaces, everybody)
-    }
-}
-
 /// Follows changes until `stop`.
 ///
 /// A tenant is evaluated when something in its namespaces changed, or in one that its policies let through, and again
@@ -86,14 +31,14 @@ impl Changes {
 /// What concerns everybody waits its turn, so that it takes a tenth of the time at most; what concerns one tenant does
 /// not wait for it.
 pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: CancellationToken) {
-    changes.followed.store(true, Ordering::Release);
+    changes.begin();
     let mut open: BTreeSet<String> = BTreeSet::new();
     let mut is_whole_due = true;
     let mut turn = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = changes.told.notified() => {}
+            () = changes.noted() => {}
             () = tokio::time::sleep_until(turn), if is_whole_due => {}
         }
         tokio::time::sleep(TOGETHER).await;

@@ -30,7 +30,7 @@ use self::plan::{Declaration, Declared, Halt, Plan};
 use self::rendering::Rendering;
 use self::validate::Surroundings;
 use crate::context::Context;
-use crate::pass::Judged;
+use crate::evaluations::Judged;
 use crate::record::{RecordError, TenantRecord};
 
 /// How soon a reconcile that failed is tried again; doubled by the queue's own waiting on events.
