@@ -92,7 +92,7 @@ async fn many(options: &Options, figures: &mut Figures) -> Result<()> {
     if options.wants("converge") {
         say("converge: the operator and a plain client in turns");
         let plain = plane("plain").await?;
-        parts::converge(&mut stage, &plain, &all, 4, figures).await?;
+        parts::converge(&mut stage, &plain, &all, 10, figures).await?;
         plain.stop()?;
     } else {
         parts::declare_all(&stage, &all).await?;
