@@ -1,6 +1,6 @@
 //! What the operator observed about one tenant and the platform under it: plain data, no client.
 //!
-//! The operator fills it once per evaluation pass. **`None` means "not observed"** and leads to
+//! The operator fills it for each evaluation of a tenant. **`None` means "not observed"** and leads to
 //! Unknown, never to Compliant; an empty list means "observed, and there are none". Lists of
 //! objects are written as `Kind/namespace/name: what`, in a stable order, because they reach
 //! status and events as they stand.

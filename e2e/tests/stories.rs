@@ -1289,6 +1289,11 @@ async fn changed_on_the_way(stage: &mut Stage) -> Result<()> {
     .await?;
     let contested = stage.until("mutated", "Contested", "True", None).await?;
     ensure!(contested.contains("ResourceQuota"), "{contested}");
+    let mark = stage.plane.audit().mark().await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let writes = stage.plane.audit().writes_by(OPERATOR, mark)?;
+    let writes = writes.iter().filter(|event| !event.is_lease()).count();
+    ensure!(writes <= 6, "{writes} writes in four seconds of a fight");
     bound.delete("generous", &DeleteParams::default()).await?;
     mutating
         .delete("generous", &DeleteParams::default())

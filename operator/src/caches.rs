@@ -472,15 +472,20 @@ fn namespace_seen(
 ) -> impl Fn(&Namespace, Change) + Send + Sync + 'static {
     move |namespace, change| {
         let name = namespace.name_any();
+        let facts = NamespaceFacts::from(namespace);
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
-        waker.neighbours(&model, &name);
-        match change {
-            Change::Seen | Change::Written => {
-                if model.upsert_namespace(NamespaceFacts::from(namespace)) {
-                    waker.neighbours(&model, &name);
-                }
-            }
-            Change::Gone => model.remove_namespace(&name),
+        let is_gone = change == Change::Gone;
+        let concerns_others = is_gone || !model.knows(&facts);
+        // Whoever named it as it was, and whoever names it as it is.
+        if concerns_others {
+            waker.neighbours(&model, &name);
+        }
+        match is_gone {
+            true => model.remove_namespace(&name),
+            false => model.upsert_namespace(facts),
+        }
+        if concerns_others {
+            waker.neighbours(&model, &name);
         }
         drop(model);
         waker.object(namespace, change);

@@ -28,21 +28,21 @@ pub enum Judged {
 }
 
 impl Evaluations {
-    /// Notes what a reconcile that just ended found.
-    pub fn note(&self, tenant: &str, judged: Judged) {
+    /// Notes what a reconcile found that began at an instant: what changed later, it may not have seen.
+    pub fn note(&self, tenant: &str, judged: Judged, began: Instant) {
         let mut known = self.lock();
         if judged == Judged::Not {
             known.remove(tenant);
             return;
         }
         let evaluation = Evaluation {
-            at: Instant::now(),
+            at: began,
             is_settled: judged == Judged::Settled,
         };
         known.insert(tenant.to_owned(), evaluation);
     }
 
-    /// When a tenant was last evaluated, where its verdicts are known.
+    /// When a tenant's last evaluation began, where its verdicts are known.
     pub fn last(&self, tenant: &str) -> Option<Instant> {
         self.lock().get(tenant).map(|evaluation| evaluation.at)
     }
@@ -90,7 +90,7 @@ mod tests {
         let evaluations = Evaluations::default();
         let tenants: BTreeSet<String> = (0..7).map(|number| format!("t{number}")).collect();
         for tenant in &tenants {
-            evaluations.note(tenant, Judged::Settled);
+            evaluations.note(tenant, Judged::Settled, Instant::now());
         }
         let mut seen = BTreeSet::new();
         for _ in 0..3 {
@@ -98,7 +98,7 @@ mod tests {
             let due = evaluations.due(&tenants, 3);
             assert_eq!(due.len(), 3);
             for tenant in due {
-                evaluations.note(&tenant, Judged::Settled);
+                evaluations.note(&tenant, Judged::Settled, Instant::now());
                 seen.insert(tenant);
             }
         }
@@ -108,10 +108,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_settled_or_not_known_is_due_in_every_pass() {
         let evaluations = Evaluations::default();
-        evaluations.note("quiet", Judged::Settled);
-        evaluations.note("waits", Judged::Unsettled);
-        evaluations.note("failed", Judged::Settled);
-        evaluations.note("failed", Judged::Not);
+        evaluations.note("quiet", Judged::Settled, Instant::now());
+        evaluations.note("waits", Judged::Unsettled, Instant::now());
+        evaluations.note("failed", Judged::Settled, Instant::now());
+        evaluations.note("failed", Judged::Not, Instant::now());
         assert_eq!(evaluations.last("failed"), None);
         let due = evaluations.due(&names(&["failed", "new", "waits"]), 5);
         assert_eq!(due, ["failed", "new", "waits"]);

@@ -54,8 +54,8 @@ async fn pass(
     basis: &mut Option<Basis>,
 ) {
     let interval = Duration::from_secs(context.settings.interval_seconds);
-    let deadline = Instant::now() + interval;
     guards::check(context, client, builtin).await;
+    let deadline = Instant::now() + interval;
     context.queue.wake(PLATFORM);
     let found = Some(Basis::of(context, Timestamp::now()));
     if *basis != found && basis.is_some() {

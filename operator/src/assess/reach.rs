@@ -22,14 +22,16 @@ use crate::tenant::rendering::Hold;
 const TOGETHER: Duration = Duration::from_millis(10);
 /// Changes that concern everybody are evaluated at most this often, and less where it takes long.
 const EVERYBODY: Duration = Duration::from_secs(1);
+/// However long it takes, it is evaluated again after this.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Follows changes until `stop`.
 ///
 /// A tenant is evaluated when something in its namespaces changed, or in one that its policies let through, and again
 /// while it is open: only then can a change elsewhere matter to it.
 ///
-/// What concerns everybody waits its turn, so that it takes a tenth of the time at most; what concerns one tenant does
-/// not wait for it.
+/// What concerns everybody waits its turn, so that it takes a tenth of the time unless that is long; meanwhile what concerns one
+/// tenant goes on.
 pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: CancellationToken) {
     changes.begin();
     let mut open: BTreeSet<String> = BTreeSet::new();
@@ -62,7 +64,7 @@ pub async fn follow(context: Arc<Context>, changes: Arc<Changes>, stop: Cancella
         }
         if is_whole {
             is_whole_due = false;
-            turn = Instant::now() + EVERYBODY.max(start.elapsed() * 9);
+            turn = Instant::now() + (start.elapsed() * 9).clamp(EVERYBODY, LONGEST);
         }
     }
 }

@@ -53,6 +53,7 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
             || before.iter().zip(&facts).any(|(old, new)| {
                 old.text_matches != new.text_matches
                     || old.proven_at.is_some() != new.proven_at.is_some()
+                    || old.trusted != new.trusted
             })
     });
     *known = Some(facts);

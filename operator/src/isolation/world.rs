@@ -127,12 +127,17 @@ pub struct World {
 }
 
 impl World {
-    /// Takes in a namespace; answers whether it or its labels are new, so that others may reach differently.
-    pub fn upsert_namespace(&mut self, namespace: NamespaceFacts) -> bool {
-        let NamespaceFacts { name, labels } = namespace;
-        if self.namespaces.get(&name) == Some(&labels) {
-            return false;
+    /// Whether a namespace is known as it is.
+    pub fn knows(&self, namespace: &NamespaceFacts) -> bool {
+        self.namespaces.get(&namespace.name) == Some(&namespace.labels)
+    }
+
+    /// Takes in a namespace.
+    pub fn upsert_namespace(&mut self, namespace: NamespaceFacts) {
+        if self.knows(&namespace) {
+            return;
         }
+        let NamespaceFacts { name, labels } = namespace;
         self.remove_namespace(&name);
         for (key, value) in &labels {
             let values = self.by_label.entry(key.clone()).or_default();
@@ -146,7 +151,6 @@ impl World {
             self.subject_to.insert(name.clone(), selecting);
         }
         self.namespaces.insert(name, labels);
-        true
     }
 
     /// Forgets a namespace; its pods and policies go by themselves.

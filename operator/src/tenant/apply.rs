@@ -266,18 +266,22 @@ impl Application<'_> {
         {
             Ok(Outcome::Same) => true,
             Ok(Outcome::Created(created)) => {
-                self.wrote(kind, desired, created);
+                let stands = self.wrote(kind, desired, created);
                 if can_drift {
                     self.drifted(drift::missing(kind, desired), object);
+                } else if !stands {
+                    self.context.fights().repaired(kind, &object, self.now);
                 }
-                true
+                stands
             }
             Ok(Outcome::Mended(mended, differences)) => {
-                self.wrote(kind, desired, mended);
+                let stands = self.wrote(kind, desired, mended);
                 if can_drift && let Some(live) = &live {
                     self.drifted(drift::changed(kind, live, &differences, self.now), object);
+                } else if !stands {
+                    self.context.fights().repaired(kind, &object, self.now);
                 }
-                true
+                stands
             }
             Err(error) => {
                 self.result.errors.push(error);
@@ -286,14 +290,15 @@ impl Application<'_> {
         }
     }
 
-    /// Takes in what a write came to. Where somebody changed it on its way in (a mutating webhook), that is looked at like
-    /// any change of theirs.
-    fn wrote(&self, kind: Kind, desired: &Value, written: Value) {
-        let is_as_desired = differences(desired, &written).is_empty();
+    /// Takes in what a write came to; answers whether it is what was written. Where somebody changed it on its way in (a
+    /// mutating webhook), no event may follow: it is looked at again at once, until it counts as a fight.
+    fn wrote(&self, kind: Kind, desired: &Value, written: Value) -> bool {
+        let stands = differences(desired, &written).is_empty();
         self.context.caches.remember(kind, written);
-        if !is_as_desired {
+        if !stands {
             self.context.queue.wake(&self.record.tenant);
         }
+        stands
     }
 
     fn contested(

@@ -98,14 +98,14 @@ impl Done {
 /// Reconciles one tenant; answers after how long it is due again without an event.
 #[tracing::instrument(skip(context))]
 pub async fn reconcile(context: Arc<Context>, tenant: String) -> Option<Duration> {
-    let started = Instant::now();
+    let (began, started) = (tokio::time::Instant::now(), Instant::now());
     let result = run(&context, &tenant).await;
     context.metrics.reconciled(
         if result.is_ok() { "ok" } else { "error" },
         started.elapsed().as_secs_f64(),
     );
     let judged = result.as_ref().map_or(Judged::Not, |done| done.judged);
-    context.evaluations.note(&tenant, judged);
+    context.evaluations.note(&tenant, judged, began);
     match result {
         Ok(done) => done.again,
         Err(error) => {
@@ -192,7 +192,11 @@ async fn run(context: &Context, name: &str) -> Result<Done, Error> {
         Plan::Behind(record) => Ok(behind(context, &record, now).await),
         Plan::Release { record } => {
             release(context, &seen, record.map(|record| *record)).await?;
-            Ok(Done::unjudged(None))
+            // It may stay for as long as somebody else's finalizer holds it; no pass waits for that.
+            Ok(Done {
+                again: None,
+                judged: Judged::Unsettled,
+            })
         }
         Plan::EndUnused(record) => {
             let again = unused::end(context, &seen, *record, now).await?;
@@ -545,6 +549,8 @@ async fn finish(
         || !pending.is_empty()
         || !contested.is_empty()
         || observe.is_some()
+        // A suspension begins and runs out by the clock.
+        || record.is_some_and(|record| record.spec.force_majeure.is_some())
         || !applied.is_settled();
     let Some(object) = object else {
         context.metrics.no_conditions(&name);
