@@ -164,14 +164,15 @@ impl Waker {
         }
     }
 
-    /// Tells who may reach a namespace, or be reached from it, otherwise than before.
-    fn neighbours(&self, world: &World, namespace: &str) {
+    /// Tells of a namespace, and of who may reach it, or be reached from it, otherwise than before.
+    fn around(&self, world: &World, namespace: &str) {
         if !self.reach.is_followed() {
             return;
         }
         if world.has_cluster_policies() {
             self.reach.of_everybody();
         }
+        self.reach.of(namespace);
         for neighbour in world.naming(namespace) {
             self.reach.of(&neighbour);
         }
@@ -308,20 +309,21 @@ impl Caches {
         }
     }
 
-    /// Objects of a namespaced kind in a namespace that carry all three ownership marks.
-    pub fn ours(&self, kind: Kind, namespace: &str, tenant: &str, tenant_id: &str) -> Vec<Value> {
+    /// Objects of a kind in a namespace that carry all three ownership marks of a tenant and are not among `desired`.
+    pub fn surplus(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        desired: &[Value],
+        (tenant, tenant_id): (&str, &str),
+    ) -> Vec<Value> {
+        let by = (desired, tenant, tenant_id);
         match kind {
-            Kind::NetworkPolicy => ours(
-                &self.network_policies.in_namespace(namespace),
-                tenant,
-                tenant_id,
-            ),
-            Kind::ResourceQuota => ours(&self.quotas.in_namespace(namespace), tenant, tenant_id),
-            Kind::LimitRange => ours(&self.limits.in_namespace(namespace), tenant, tenant_id),
-            Kind::RoleBinding => ours(&self.bindings.in_namespace(namespace), tenant, tenant_id),
-            Kind::ClusterNetworkPolicy => {
-                ours(&self.cluster_network_policies.all(), tenant, tenant_id)
-            }
+            Kind::NetworkPolicy => surplus(&self.network_policies, namespace, by),
+            Kind::ResourceQuota => surplus(&self.quotas, namespace, by),
+            Kind::LimitRange => surplus(&self.limits, namespace, by),
+            Kind::RoleBinding => surplus(&self.bindings, namespace, by),
+            Kind::ClusterNetworkPolicy => surplus(&self.cluster_network_policies, "", by),
             Kind::Namespace => Vec::new(),
         }
     }
@@ -372,9 +374,26 @@ pub fn is_ours<K: Resource>(object: &K, tenant: &str, tenant_id: &str) -> bool {
     label == Some(tenant) && annotation == Some(tenant_id) && managed
 }
 
-fn ours<K: Resource + Serialize>(objects: &[Arc<K>], tenant: &str, tenant_id: &str) -> Vec<Value> {
-    objects
+/// Names first: where nothing is surplus, nothing is unpacked.
+fn surplus<K, S>(
+    cache: &Cache<K, S>,
+    namespace: &str,
+    (desired, tenant, tenant_id): (&[Value], &str, &str),
+) -> Vec<Value>
+where
+    K: Resource<DynamicType = ()> + Serialize + 'static,
+    S: Keep<K>,
+{
+    let is_wanted = |name: &str| {
+        desired
+            .iter()
+            .any(|object| object["metadata"]["name"] == name)
+    };
+    let mut names = cache.names_in(namespace);
+    names.retain(|name| !is_wanted(name));
+    names
         .iter()
+        .filter_map(|name| cache.get(namespace, name))
         .filter(|object| is_ours(object.as_ref(), tenant, tenant_id))
         .filter_map(|object| json(object.as_ref()))
         .collect()
@@ -478,14 +497,14 @@ fn namespace_seen(
         let concerns_others = is_gone || !model.knows(&facts);
         // Whoever named it as it was, and whoever names it as it is.
         if concerns_others {
-            waker.neighbours(&model, &name);
+            waker.around(&model, &name);
         }
         match is_gone {
             true => model.remove_namespace(&name),
             false => model.upsert_namespace(facts),
         }
         if concerns_others {
-            waker.neighbours(&model, &name);
+            waker.around(&model, &name);
         }
         drop(model);
         waker.object(namespace, change);
@@ -546,8 +565,7 @@ impl Handover<Pod> for Pods {
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         let news = world.upsert_pod(PodFacts::from(&pod));
         if news.changes_classes {
-            self.waker.neighbours(&world, &namespace);
-            self.waker.reach.of(&namespace);
+            self.waker.around(&world, &namespace);
         }
         drop(world);
         if news.is_new_pod {
@@ -577,8 +595,7 @@ impl Pods {
     fn remove(&self, namespace: &str, name: &str) {
         let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
         if world.remove_pod(namespace, name) {
-            self.waker.neighbours(&world, namespace);
-            self.waker.reach.of(namespace);
+            self.waker.around(&world, namespace);
         }
     }
 }

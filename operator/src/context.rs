@@ -148,7 +148,7 @@ impl Context {
 
     /// Every tenant that is declared or remembered.
     pub fn tenants(&self) -> BTreeSet<String> {
-        let declared = self.caches.tenants.names().into_iter();
+        let declared = self.caches.tenants.names_in("").into_iter();
         declared.chain(self.records.lasting()).collect()
     }
 

@@ -157,8 +157,7 @@ async fn lead(
     let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
         .await
         .context("what must not be forgotten cannot be read; not starting without it")?;
-    let lasting = records.lasting().into_iter();
-    for record in lasting.filter_map(|tenant| records.tenant(&tenant)) {
+    for record in records.all_lasting() {
         holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
     }
     let events = Events::new(client.clone(), settings.instance.clone());

@@ -88,8 +88,7 @@ fn look(context: &Context, tenant: &str, open: &mut BTreeSet<String>) {
 /// Evaluates every tenant once, before the first verdict of a start.
 pub fn evaluate_all(context: &Context) {
     let mut open = BTreeSet::new();
-    let lasting = context.records.lasting().into_iter();
-    for record in lasting.filter_map(|tenant| context.records.tenant(&tenant)) {
+    for record in context.records.all_lasting() {
         evaluate(context, &record, &mut open);
     }
 }

@@ -112,9 +112,12 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         })
     }
 
-    /// The name of every object, as [`Cache::get`] takes it: for cluster-scoped kinds.
-    pub fn names(&self) -> Vec<String> {
-        self.read(|objects| objects.values().flat_map(BTreeMap::keys).cloned().collect())
+    /// The names of the objects in one namespace, sorted; `namespace` is empty for cluster-scoped kinds.
+    pub fn names_in(&self, namespace: &str) -> Vec<String> {
+        self.read(|objects| {
+            let found = objects.get(namespace).into_iter();
+            found.flat_map(BTreeMap::keys).cloned().collect()
+        })
     }
 
     /// Whether the first listing is complete.
@@ -137,11 +140,11 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
     pub fn remember(&self, mut object: K) {
         // An answer to a write carries what the watch has stripped; it would stay until the next change.
         slim(&mut object);
-        if let Some(written) = self.written().as_mut() {
-            written.insert(place(&object));
-        }
         let object = Arc::new(object);
         let _turn = self.turn();
+        if let Some(written) = self.written().as_mut() {
+            written.insert(place(object.as_ref()));
+        }
         if self.put(object.clone(), false) {
             (self.touched)(&object, Change::Written);
         }
@@ -216,10 +219,9 @@ where
     }
 
     fn seen(&self, object: K) {
-        let place = place(&object);
-        let outranks = self.is_outranked(&place);
         let object = Arc::new(object);
         let _turn = self.turn();
+        let outranks = self.is_outranked(&place(object.as_ref()));
         if self.put(object.clone(), outranks) {
             (self.touched)(&object, Change::Seen);
         }

@@ -3,7 +3,6 @@
 //! A typed Kubernetes object is mostly empty fields and half-empty tree nodes; its JSON takes a fraction of that. What
 //! there is many of for each tenant is kept as JSON, and unpacked for whoever looks at it.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -62,12 +61,6 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
 impl<T> PartialEq for Packed<T> {
     fn eq(&self, other: &Self) -> bool {
         self.json == other.json
-    }
-}
-
-impl<T> fmt::Debug for Packed<T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&String::from_utf8_lossy(&self.json))
     }
 }
 

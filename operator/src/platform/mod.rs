@@ -166,9 +166,7 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
 /// Whether a tenant relies on the settings: an enforced one that is Ready, or was and is not just now. Its namespaces keep their
 /// ready mark while it waits, is frozen, or cannot be read.
 fn has_ready_enforced_tenant(context: &Context) -> bool {
-    let lasting = context.records.lasting().into_iter();
-    let mut records = lasting.filter_map(|tenant| context.records.tenant(&tenant));
-    records.any(|record| {
+    context.records.all_lasting().any(|record| {
         record.spec.enforcement.unwrap_or_default() == Enforcement::Enforce
             && (is_frozen_or_ready(context, &record.tenant)
                 || has_ready_namespace(context, &record))

@@ -220,6 +220,12 @@ impl Records {
         lasting.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The record of each of them, unpacked one after the other.
+    pub fn all_lasting(&self) -> impl Iterator<Item = TenantRecord> {
+        let lasting = self.lasting().into_iter();
+        lasting.filter_map(|tenant| self.tenant(&tenant))
+    }
+
     /// Another tenant than `name` that has this tenantID, ended or not: an id is not used twice.
     pub fn other_with_id(&self, name: &str, tenant_id: &str) -> Option<String> {
         let known = self.known();

@@ -186,29 +186,14 @@ impl Application<'_> {
             let same = before.is_some_and(|before| before.contains(object));
             complete &= self.converge(kind, object, live, settled(same)).await;
         }
-        for live in
-            self.context
-                .caches
-                .ours(kind, namespace, &self.record.tenant, &self.record.tenant_id)
-        {
-            let wanted = desired
-                .iter()
-                .any(|object| object["metadata"]["name"] == live["metadata"]["name"]);
-            if !wanted {
-                let expected = before.is_some_and(|before| {
-                    before
-                        .iter()
-                        .any(|object| object["metadata"]["name"] == live["metadata"]["name"])
-                });
-                complete &= self
-                    .remove(
-                        kind,
-                        namespace,
-                        &live,
-                        settled(before.is_some() && !expected),
-                    )
-                    .await;
-            }
+        for live in self.surplus(kind, namespace, desired) {
+            let expected = before.is_some_and(|before| {
+                before
+                    .iter()
+                    .any(|object| object["metadata"]["name"] == live["metadata"]["name"])
+            });
+            let is_drift = settled(before.is_some() && !expected);
+            complete &= self.remove(kind, namespace, &live, is_drift).await;
         }
         complete
     }
@@ -229,16 +214,15 @@ impl Application<'_> {
             let stood = before.is_some_and(|before| before.contains(policy));
             self.converge(kind, policy, live, stood).await;
         }
-        let ours = self
-            .context
-            .caches
-            .ours(kind, "", &self.record.tenant, &self.record.tenant_id);
-        for live in ours {
-            let wanted = |policy: &Value| policy["metadata"]["name"] == live["metadata"]["name"];
-            if !desired.iter().any(wanted) {
-                self.remove(kind, "", &live, false).await;
-            }
+        for live in self.surplus(kind, "", desired) {
+            self.remove(kind, "", &live, false).await;
         }
+    }
+
+    fn surplus(&self, kind: Kind, namespace: &str, desired: &[Value]) -> Vec<Value> {
+        let marks = (&*self.record.tenant, &*self.record.tenant_id);
+        let caches = &self.context.caches;
+        caches.surplus(kind, namespace, desired, marks)
     }
 
     /// Answers whether the object stands as it should.

@@ -149,7 +149,7 @@ fn earlier_without_record(
 ) -> Vec<Arc<DeserializeGuard<CustomerTenant>>> {
     let order = |tenant: &CustomerTenant| (tenant.creation_timestamp(), tenant.name_any());
     let own = order(tenant);
-    let mut others = context.caches.tenants.names();
+    let mut others = context.caches.tenants.names_in("");
     others.retain(|other| !context.records.knows(other));
     let others = others.iter();
     others
