@@ -72,7 +72,7 @@ pub async fn run(options: Options) -> Result<Figures> {
         );
     }
     ensure!(options.tenants > 0, "at least one tenant is needed");
-    let mut figures = Figures::new(options.json.clone());
+    let mut figures = Figures::new(options.json.clone())?;
     if PARTS.iter().any(|part| options.wants(part)) {
         many(&options, &mut figures).await?;
     }
@@ -162,7 +162,7 @@ async fn seed(options: &Options, figures: &mut Figures) -> Result<()> {
         .collect();
     let mark = stage.plane.audit().mark().await?;
     let mut listener = observer.listen();
-    let (mut meter, mut used) = (Meter::start(&stage.processes())?, BTreeMap::new());
+    let (meter, mut used) = (Meter::start(&stage.processes())?, BTreeMap::new());
     let start = Instant::now();
     load::declare(&client, &all).await?;
     let ready = all_ready(&mut listener, &all).await?;

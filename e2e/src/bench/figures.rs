@@ -31,12 +31,19 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// No figures yet; each is written to `file` at once, so that a run that is cut short loses none.
-    pub fn new(file: Option<PathBuf>) -> Self {
-        Self {
+    /// No figures yet; each is written to `file` at once, so that a run that is cut short loses none. The file is made now:
+    /// a path that does not work is not found out after minutes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn new(file: Option<PathBuf>) -> Result<Self> {
+        let figures = Self {
             file,
             values: BTreeMap::new(),
-        }
+        };
+        figures.save()?;
+        Ok(figures)
     }
 
     /// Takes in a figure, rounded to three decimals.
@@ -54,6 +61,10 @@ impl Figures {
         };
         println!("   {name:<34} {value:>12}{verdict}");
         self.values.insert(name.to_owned(), value);
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -96,5 +107,11 @@ mod tests {
         assert_eq!(quantile(&sorted, 1.0), Some(200.0));
         assert_eq!(quantile(&[7.0], 0.01), Some(7.0));
         assert_eq!(quantile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn a_path_that_does_not_work_is_told_before_anything_is_measured() {
+        let error = Figures::new(Some("/nonexistent/figures.json".into())).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/figures.json"));
     }
 }

@@ -40,7 +40,7 @@ pub async fn converge(
     let (mut used, mut used_plain) = (BTreeMap::new(), BTreeMap::new());
     for round in all.chunks(all.len().div_ceil(rounds)) {
         let mut listener = observer.listen();
-        let mut meter = Meter::start(&stage.processes())?;
+        let meter = Meter::start(&stage.processes())?;
         let start = Instant::now();
         declare(&client, round).await?;
         let ready = all_ready(&mut listener, round).await?;
@@ -50,7 +50,7 @@ pub async fn converge(
 
         let copies = stage.copies(round).await?;
         objects += copies.iter().map(Vec::len).sum::<usize>();
-        let mut meter = Meter::start(&plain.pids())?;
+        let meter = Meter::start(&plain.pids())?;
         let start = Instant::now();
         in_parallel(WIDTH, &copies, |tenant| {
             create(tenant.clone(), other.clone())

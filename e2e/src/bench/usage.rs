@@ -77,16 +77,14 @@ impl Meter {
             .map(Self)
     }
 
-    /// Adds what each used since the start, or since this was last called, to `sum`.
+    /// Adds what each used since the start to `sum`.
     ///
     /// # Errors
     ///
     /// When one of them is gone.
-    pub fn add_to(&mut self, sum: &mut BTreeMap<&'static str, Duration>) -> Result<()> {
-        for (name, pid, before) in &mut self.0 {
-            let now = processor(*pid)?;
-            *sum.entry(name).or_default() += now.saturating_sub(*before);
-            *before = now;
+    pub fn add_to(self, sum: &mut BTreeMap<&'static str, Duration>) -> Result<()> {
+        for (name, pid, before) in self.0 {
+            *sum.entry(name).or_default() += processor(pid)?.saturating_sub(before);
         }
         Ok(())
     }
