@@ -1,0 +1,214 @@
+//! The record in a folder: a volume, a share, a copy on an auditor's disk.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+
+use super::{Claim, DEADLINE, Failure, Listed, Store, StoreError};
+
+/// Most names read from one folder; the record itself never puts more than 10,000 there.
+const MOST: usize = 100_000;
+
+/// A store in a folder that exists.
+pub struct Folder {
+    root: PathBuf,
+    files: Arc<LocalFileSystem>,
+}
+
+impl Folder {
+    /// The store in `root`.
+    ///
+    /// # Errors
+    /// Where `root` is not there. It is never made: a volume that is not mounted would look like an empty record.
+    pub fn open(root: &FilePath) -> Result<Self, StoreError> {
+        let failed = |failure, why: String| StoreError {
+            place: root.display().to_string(),
+            key: "(the folder itself)".into(),
+            failure,
+            why,
+        };
+        let root = root
+            .canonicalize()
+            .map_err(|error| failed(failure(&error), error.to_string()))?;
+        let files = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|error| failed(Failure::Unreachable, error.to_string()))?
+            .with_fsync(true);
+        Ok(Self {
+            root,
+            files: Arc::new(files),
+        })
+    }
+
+    fn error(&self, key: &str, failure: Failure, why: impl ToString) -> StoreError {
+        StoreError {
+            place: self.place(),
+            key: key.to_owned(),
+            failure,
+            why: why.to_string(),
+        }
+    }
+
+    fn told(&self, key: &str, error: &object_store::Error) -> StoreError {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return self.error(key, failure(error), error);
+            }
+            cause = error.source();
+        }
+        self.error(key, Failure::Unreachable, error)
+    }
+
+    async fn within<T>(
+        &self,
+        key: &str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(DEADLINE, work)
+            .await
+            .unwrap_or_else(|_| {
+                let why = format!("no answer within {} s", DEADLINE.as_secs());
+                Err(self.error(key, Failure::TimedOut, why))
+            })
+    }
+
+    /// The names directly in a folder, sorted: files or folders. A folder that is not there is empty, the root is not.
+    async fn names(&self, folder: &str, wanted: Wanted) -> Result<Vec<String>, StoreError> {
+        let path = self.root.join(folder);
+        let read = tokio::task::spawn_blocking(move || read_names(&path, wanted));
+        let read = self.within(folder, async {
+            read.await
+                .map_err(|error| self.error(folder, Failure::Unreachable, error))
+        });
+        match read.await? {
+            Ok(names) if names.len() > MOST => Err(self.error(
+                folder,
+                Failure::Malformed,
+                format!("it holds more than {MOST} entries"),
+            )),
+            Ok(names) => Ok(names),
+            Err(error) if error.kind() == ErrorKind::NotFound && self.root.is_dir() => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(self.error(folder, failure(&error), error)),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Wanted {
+    Files,
+    Folders,
+}
+
+fn read_names(path: &FilePath, wanted: Wanted) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in path.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() != (wanted == Wanted::Folders) {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What was being written when a process died; object_store names it so, and it never counted.
+        if is_staged(&name) {
+            continue;
+        }
+        names.push(name);
+        if names.len() > MOST {
+            break;
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, count)| {
+        !count.is_empty() && count.bytes().all(|digit| digit.is_ascii_digit())
+    })
+}
+
+fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Failure::Full
+        }
+        ErrorKind::ReadOnlyFilesystem => Failure::ReadOnly,
+        ErrorKind::PermissionDenied => Failure::Refused,
+        ErrorKind::TimedOut => Failure::TimedOut,
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory => Failure::Malformed,
+        _ => Failure::Unreachable,
+    }
+}
+
+impl Store for Folder {
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn create<'a>(
+        &'a self,
+        key: &'a str,
+        bytes: Bytes,
+    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+        let path = Path::from(key);
+        self.within(key, async move {
+            // A volume that went away must not be taken for an empty one: the parents are made, the root never.
+            if !self.root.is_dir() {
+                return Err(self.error(key, Failure::Unreachable, "the folder is gone"));
+            }
+            let options = PutOptions::from(PutMode::Create);
+            match self.files.put_opts(&path, bytes.into(), options).await {
+                Ok(_) => Ok(Claim::Made),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(Claim::Taken),
+                Err(error) => Err(self.told(key, &error)),
+            }
+        })
+        .boxed()
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
+        let path = Path::from(key);
+        self.within(key, async move {
+            let read = async { self.files.get(&path).await?.bytes().await };
+            match read.await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) if self.root.is_dir() => Ok(None),
+                Err(error) => Err(self.told(key, &error)),
+            }
+        })
+        .boxed()
+    }
+
+    fn objects<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<Listed, StoreError>> {
+        let names = async move {
+            match self.names(folder, Wanted::Files).await {
+                Ok(names) => names
+                    .into_iter()
+                    .map(|name| Ok(Listed { name, versions: 1 }))
+                    .collect(),
+                Err(error) => vec![Err(error)],
+            }
+        };
+        names.map(stream::iter).flatten_stream().boxed()
+    }
+
+    fn folders<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<String, StoreError>> {
+        let names = async move {
+            match self.names(folder, Wanted::Folders).await {
+                Ok(names) => names.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        };
+        names.map(stream::iter).flatten_stream().boxed()
+    }
+}

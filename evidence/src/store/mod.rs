@@ -1,0 +1,131 @@
+//! Where the record lies: a small trait, so that a folder and a bucket hold the same thing in the same way.
+
+mod folder;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use thiserror::Error;
+
+pub use folder::Folder;
+
+/// How long one request may take before it counts as failed.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What came of claiming a place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// The place was free and holds our bytes now.
+    Made,
+    /// Somebody was there before; their bytes stand.
+    Taken,
+}
+
+/// One object as a listing shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Its name in the folder, without the folder.
+    pub name: String,
+    /// How often something was written or deleted under this key: 1, unless the store keeps versions and somebody overwrote it.
+    pub versions: u32,
+}
+
+/// A place that keeps what was once written to it.
+///
+/// Keys are `/`-separated names without empty parts. Nothing is ever overwritten or deleted through this trait. Where a store
+/// keeps versions, the *first* version of a key is the one that counts: whoever overwrites or deletes later changes nothing.
+pub trait Store: Send + Sync {
+    /// Where it is, for messages: a path or an address, without credentials.
+    fn place(&self) -> String;
+
+    /// Writes `bytes` under `key` if nothing is there; durable once answered.
+    fn create<'a>(&'a self, key: &'a str, bytes: Bytes)
+    -> BoxFuture<'a, Result<Claim, StoreError>>;
+
+    /// What was first written under `key`.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
+
+    /// The objects directly in `folder` (no `/` at its end), in the order of their names' bytes, a page at a time.
+    fn objects<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<Listed, StoreError>>;
+
+    /// The folders directly in `folder`, in the order of their names' bytes.
+    fn folders<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<String, StoreError>>;
+}
+
+/// What kind of failure a store's is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// It is not there, or cannot be reached.
+    Unreachable,
+    /// It did not answer in time; whether it did the work is not known.
+    TimedOut,
+    /// It has no room.
+    Full,
+    /// It takes no writes.
+    ReadOnly,
+    /// It does not let us.
+    Refused,
+    /// It said something was written, and does not hold it.
+    Untrue,
+    /// It is not laid out as a record is.
+    Malformed,
+}
+
+impl Failure {
+    /// The reason as it stands in conditions and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "StoreUnreachable",
+            Self::TimedOut => "StoreTimedOut",
+            Self::Full => "StoreFull",
+            Self::ReadOnly => "StoreReadOnly",
+            Self::Refused => "StoreRefused",
+            Self::Untrue => "StoreUntrue",
+            Self::Malformed => "StoreMalformed",
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Unreachable => "is it mounted and reachable from here?",
+            Self::TimedOut => "is it overloaded?",
+            Self::Full => "give it room; nothing was lost, it is tried again",
+            Self::ReadOnly => "mount it writable; nothing was lost, it is tried again",
+            Self::Refused => "give this identity the rights to create, read and list there",
+            Self::Untrue => "do not trust this store; see the runbook record-store",
+            Self::Malformed => "look at what else writes there; see the runbook record-broken",
+        }
+    }
+}
+
+/// A request to the store that failed.
+#[derive(Clone, Debug, Error, Eq, PartialEq)]
+pub struct StoreError {
+    /// Which store.
+    pub place: String,
+    /// The key or folder concerned.
+    pub key: String,
+    /// What kind of failure.
+    pub failure: Failure,
+    /// What the store said.
+    pub why: String,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            place,
+            key,
+            failure,
+            why,
+        } = self;
+        write!(
+            out,
+            "record store {place}, {key}: {why}; {}",
+            failure.advice()
+        )
+    }
+}
