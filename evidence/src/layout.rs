@@ -15,6 +15,11 @@ pub const CHECKPOINTS: &str = "v1/checkpoints";
 /// Folder of the public keys that ever signed.
 pub const KEYS: &str = "v1/keys";
 
+/// Ending of a segment's name.
+pub const SEGMENT: &str = ".jsonl";
+/// Ending of a checkpoint's name.
+pub const CHECKPOINT: &str = ".json";
+
 /// Folder of one chain below `root`.
 pub fn chain(root: &str, chain: ChainId) -> String {
     format!("{root}/{chain}")
@@ -32,7 +37,7 @@ pub fn shard_name(place: u64) -> String {
 
 /// Name of the segment that begins at a place.
 pub fn segment_name(first: u64) -> String {
-    format!("{first:020}.jsonl")
+    format!("{first:020}{SEGMENT}")
 }
 
 /// Key of that segment.
@@ -42,7 +47,7 @@ pub fn segment(id: ChainId, first: u64) -> String {
 
 /// Key of the checkpoint at a place, in the second place.
 pub fn checkpoint(id: ChainId, last: u64) -> String {
-    format!("{}/{last:020}.json", shard(CHECKPOINTS, id, last))
+    format!("{}/{last:020}{CHECKPOINT}", shard(CHECKPOINTS, id, last))
 }
 
 /// The place an object's name speaks of; nothing where it is no name of ours.

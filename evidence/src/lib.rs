@@ -13,11 +13,16 @@ pub mod digest;
 pub mod envelope;
 pub mod keys;
 pub mod layout;
+pub mod ledger;
+pub mod second;
 pub mod segment;
 pub mod store;
+pub mod verify;
 
 pub use chain::{ChainId, Checkpoint, Draft, Entry};
 pub use digest::{Digest, canonical};
 pub use envelope::Envelope;
 pub use keys::{KeyList, PublicKey, Signer};
+pub use ledger::{Base, Ledger, LedgerError, Recalled};
+pub use second::SecondPlace;
 pub use store::{Claim, Failure, Folder, Store, StoreError};

@@ -81,6 +81,9 @@ pub enum Fault {
     /// A line is not what it should be.
     #[error("not readable as a record: {0}")]
     Unreadable(String),
+    /// The object is not there.
+    #[error("it is not there")]
+    Missing,
     /// The object has no last line.
     #[error("cut off: its last line, the signed checkpoint, is missing")]
     CutOff,

@@ -189,9 +189,10 @@ impl Store for Folder {
         .boxed()
     }
 
-    fn objects<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<Listed, StoreError>> {
+    fn objects<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<Listed, StoreError>> {
+        let folder = folder.to_owned();
         let names = async move {
-            match self.names(folder, Wanted::Files).await {
+            match self.names(&folder, Wanted::Files).await {
                 Ok(names) => names
                     .into_iter()
                     .map(|name| Ok(Listed { name, versions: 1 }))
@@ -202,9 +203,10 @@ impl Store for Folder {
         names.map(stream::iter).flatten_stream().boxed()
     }
 
-    fn folders<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<String, StoreError>> {
+    fn folders<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<String, StoreError>> {
+        let folder = folder.to_owned();
         let names = async move {
-            match self.names(folder, Wanted::Folders).await {
+            match self.names(&folder, Wanted::Folders).await {
                 Ok(names) => names.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             }

@@ -6,8 +6,12 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+use crate::chain::ChainId;
+use crate::layout;
 use thiserror::Error;
 
 pub use folder::Folder;
@@ -49,10 +53,10 @@ pub trait Store: Send + Sync {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
 
     /// The objects directly in `folder` (no `/` at its end), in the order of their names' bytes, a page at a time.
-    fn objects<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<Listed, StoreError>>;
+    fn objects<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<Listed, StoreError>>;
 
     /// The folders directly in `folder`, in the order of their names' bytes.
-    fn folders<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<String, StoreError>>;
+    fn folders<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<String, StoreError>>;
 }
 
 /// What kind of failure a store's is.
@@ -128,4 +132,26 @@ impl fmt::Display for StoreError {
             failure.advice()
         )
     }
+}
+
+/// The highest place of a chain that anything is named after below `root`.
+pub(crate) async fn newest(
+    store: &dyn Store,
+    root: &str,
+    id: ChainId,
+    ending: &str,
+) -> Result<Option<u64>, StoreError> {
+    let folder = layout::chain(root, id);
+    let shards: Vec<String> = store.folders(&folder).try_collect().await?;
+    for shard in shards.iter().rev() {
+        let objects = store.objects(&format!("{folder}/{shard}"));
+        let places = objects.try_filter_map(async |object| Ok(layout::place(&object.name, ending)));
+        let newest = places
+            .try_fold(None, async |newest, place| Ok(newest.max(Some(place))))
+            .await?;
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
 }
