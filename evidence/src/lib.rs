@@ -11,6 +11,7 @@
 pub mod chain;
 pub mod digest;
 pub mod envelope;
+pub mod event;
 pub mod keys;
 pub mod layout;
 pub mod ledger;
@@ -22,6 +23,7 @@ pub mod verify;
 pub use chain::{ChainId, Checkpoint, Draft, Entry};
 pub use digest::{Digest, canonical};
 pub use envelope::Envelope;
+pub use event::Event;
 pub use keys::{KeyList, PublicKey, Signer};
 pub use ledger::{Base, Ledger, LedgerError, Recalled};
 pub use second::SecondPlace;

@@ -1,0 +1,241 @@
+//! What is recorded: the vocabulary of events. Identifiers, digests, instants and the names of objects; never customer data, and
+//! of persons only the user names and approvals that must be proven (docs/record.md names the basis for keeping them).
+//!
+//! A type that is here is read for ever. Readers show types they do not know as they stand.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::chain::Draft;
+
+/// Something worth remembering.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// Everything the chain must not forget, as it is from now on; each replaces the one before.
+    #[serde(rename = "state")]
+    State {
+        /// The operator's own form of it.
+        state: Value,
+    },
+    /// An operator began to lead.
+    #[serde(rename = "operator.started")]
+    OperatorStarted {
+        /// Its version.
+        version: String,
+        /// The cluster's version, where it said one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cluster_version: Option<String>,
+        /// Which process.
+        instance: String,
+        /// The key it signs with.
+        #[serde(rename = "keyID")]
+        key_id: String,
+    },
+    /// A tenant's spec was accepted, and is enforced from now on.
+    #[serde(rename = "spec.accepted")]
+    SpecAccepted {
+        /// The CustomerTenant.
+        tenant: String,
+        /// Digest of the whole spec, personal data included.
+        digest: String,
+        /// Generation of the object.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<i64>,
+        /// Digest of what was rendered from it.
+        rendering: String,
+        /// Who changed it, as admission stamped it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed_by: Option<String>,
+    },
+    /// A tenant is frozen: isolation is kept, nothing else happens.
+    #[serde(rename = "tenant.frozen")]
+    TenantFrozen {
+        /// The CustomerTenant.
+        tenant: String,
+        /// Why.
+        reason: String,
+    },
+    /// A frozen tenant goes on.
+    #[serde(rename = "tenant.thawed")]
+    TenantThawed {
+        /// The CustomerTenant.
+        tenant: String,
+    },
+    /// A tenant ended; neither its name nor its tenantID is used again.
+    #[serde(rename = "tenant.ended")]
+    TenantEnded {
+        /// The CustomerTenant.
+        tenant: String,
+    },
+    /// A tenant holds something for the first time: it can no longer simply be deleted.
+    #[serde(rename = "tenant.used")]
+    TenantUsed {
+        /// The CustomerTenant.
+        tenant: String,
+    },
+    /// A namespace left its tenant's list: isolated, never deleted.
+    #[serde(rename = "namespace.parked")]
+    NamespaceParked {
+        /// Its full name.
+        namespace: String,
+    },
+    /// A parked namespace is in use again.
+    #[serde(rename = "namespace.unparked")]
+    NamespaceUnparked {
+        /// Its full name.
+        namespace: String,
+    },
+    /// A namespace that was there before became the tenant's.
+    #[serde(rename = "namespace.adopted")]
+    NamespaceAdopted {
+        /// Its full name.
+        namespace: String,
+        /// The Approval that allowed it.
+        approval: String,
+    },
+    /// A person decided something.
+    #[serde(rename = "approval.given")]
+    ApprovalGiven {
+        /// The Approval.
+        approval: String,
+        /// Its uid.
+        uid: String,
+        /// What is decided.
+        action: String,
+        /// Approve or Reject.
+        decision: String,
+        /// Kind and name of the subject.
+        subject: String,
+        /// The digest the person saw.
+        digest: String,
+        /// The field list the digest is over.
+        digest_version: i32,
+        /// Who, as admission stamped it.
+        approver: String,
+        /// When the API server took it.
+        made_at: String,
+    },
+    /// An approval was acted on.
+    #[serde(rename = "approval.used")]
+    ApprovalUsed {
+        /// The Approval.
+        approval: String,
+        /// What it allowed.
+        action: String,
+    },
+    /// A deviation from what was accepted was repaired (promise 9).
+    #[serde(rename = "drift.repaired")]
+    DriftRepaired {
+        /// The CustomerTenant.
+        tenant: String,
+        /// The control it broke.
+        control: String,
+        /// Kind and `namespace/name` of the object.
+        object: String,
+        /// What was wrong with it.
+        what: String,
+        /// Since when, at the earliest; absent where nothing on the object says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opened_at: Option<String>,
+        /// When it was repaired.
+        closed_at: String,
+        /// Who did it: `unknown`, or `claimed` and the field manager, which anybody can choose.
+        actor: String,
+    },
+    /// Something that is not as accepted and could not be repaired stands open, or no longer does.
+    #[serde(rename = "drift.open")]
+    DriftOpen {
+        /// The CustomerTenant.
+        tenant: String,
+        /// What.
+        object: String,
+        /// Why it stands.
+        what: String,
+        /// Whether it ended.
+        closed: bool,
+    },
+    /// Verdicts over controls changed.
+    #[serde(rename = "verdicts.changed")]
+    VerdictsChanged {
+        /// The CustomerTenant.
+        tenant: String,
+        /// Which controls, and from what to what.
+        controls: Vec<VerdictChange>,
+    },
+    /// The platform's settings in force changed.
+    #[serde(rename = "policy.accepted")]
+    PolicyAccepted {
+        /// Digest of the accepted TenancyPolicy.
+        digest: String,
+        /// Digest of the one before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replaces: Option<String>,
+    },
+    /// A guard is not what it should be, or is again.
+    #[serde(rename = "guard.gap")]
+    GuardGap {
+        /// Which guard.
+        guard: String,
+        /// What is wrong with it.
+        why: String,
+        /// Whether the gap ended.
+        closed: bool,
+    },
+    /// A legal hold was placed.
+    #[serde(rename = "hold.placed")]
+    HoldPlaced {
+        /// The LegalHold.
+        hold: String,
+        /// Whose tenant.
+        tenant: String,
+        /// Digest of its spec.
+        digest: String,
+    },
+    /// A legal hold was released.
+    #[serde(rename = "hold.released")]
+    HoldReleased {
+        /// The LegalHold.
+        hold: String,
+        /// The Approval that allowed it.
+        approval: String,
+    },
+    /// Somebody attested something.
+    #[serde(rename = "attestation.given")]
+    AttestationGiven {
+        /// The Attestation.
+        attestation: String,
+        /// The control.
+        control: String,
+        /// Digest of its spec.
+        digest: String,
+        /// From when.
+        issued_on: String,
+        /// Until when.
+        valid_until: String,
+    },
+}
+
+impl Event {
+    /// As it goes into a chain.
+    pub fn draft(&self, id: uuid::Uuid, at: jiff::Timestamp) -> Draft {
+        Draft {
+            id,
+            at,
+            event: serde_json::to_value(self)
+                .unwrap_or_else(|error| unreachable!("events have a JSON form: {error}")),
+        }
+    }
+}
+
+/// One control's verdict, before and after.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct VerdictChange {
+    /// The control.
+    pub id: String,
+    /// The verdict before; absent for the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The verdict from now on.
+    pub to: String,
+}
