@@ -1,5 +1,6 @@
 //! The chart on a cluster: installed by the real helm, and awaited until it bites.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +14,7 @@ use crate::access::Access;
 use crate::identity::Identity;
 use crate::operator::SERVICE_ACCOUNT;
 use crate::paths::repository;
+use crate::record::Record;
 use crate::wait::eventually;
 
 /// The release's name.
@@ -53,6 +55,44 @@ pub async fn install(access: &Access) -> Result<()> {
         .await?
         .success()?;
     guards_loaded(access).await
+}
+
+/// What the operator's pods need before they start: their namespace, a volume for the record in a folder of the node, and the key
+/// that signs it.
+///
+/// # Errors
+///
+/// When one of them cannot be made.
+pub async fn prepare_record(access: &Access) -> Result<()> {
+    let record = Record::of(access)?;
+    // The operator's user in its pod.
+    for folder in [record.folder(), record.second_place()] {
+        std::os::unix::fs::chown(folder, Some(65532), Some(65532))?;
+    }
+    let text = |path: PathBuf| -> Result<String> { Ok(std::fs::read_to_string(path)?) };
+    let objects = [
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenure-record-key", "namespace": NAMESPACE},
+            "stringData": {"signing.pem": text(record.key())?, "keys.json": text(record.keys())?}
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "tenure-record"},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"},
+                "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": record.folder()}
+            }
+        }),
+    ];
+    let kubectl = access.kubectl(&Identity::break_glass())?;
+    for object in objects {
+        let args = ["apply", "--server-side", "--filename=-"];
+        kubectl
+            .run_with(&args, &object.to_string())
+            .await?
+            .success()?;
+    }
+    Ok(())
 }
 
 /// Removes the release, without asking its hook, which needs a node to run on. The kinds, the tenants and the operator's memory stay, as the chart says.

@@ -18,6 +18,7 @@ pub(crate) mod pki;
 pub mod plane;
 pub mod process;
 pub mod proxy;
+pub mod record;
 pub mod stack;
 pub mod wait;
 
@@ -26,4 +27,5 @@ pub use identity::Identity;
 pub use operator::{Operator, OperatorOptions};
 pub use plane::{Plane, PlaneOptions};
 pub use proxy::Proxy;
+pub use record::Record;
 pub use wait::{always, eventually};

@@ -12,6 +12,7 @@ use crate::install::{IMAGE, NAMESPACE};
 use crate::paths::target;
 use crate::plane::{free_port, http_get};
 use crate::process::{Process, Recipe, Signal, until_ready};
+use crate::record::Record;
 
 /// The ServiceAccount of the chart.
 pub const SERVICE_ACCOUNT: &str = "tenure-operator";
@@ -33,6 +34,8 @@ pub struct OperatorOptions {
     pub url: Option<String>,
     /// The pod it believes to be: one that was killed and comes again under the same name leads at once.
     pub instance: String,
+    /// Where it records, if not beside the plane.
+    pub record: Option<Record>,
     /// Further environment variables (those of a clock that can be set, say).
     pub env: Vec<(String, OsString)>,
     /// Leave it running when this process ends.
@@ -49,6 +52,7 @@ impl Default for OperatorOptions {
             images: vec![IMAGE.to_owned()],
             url: None,
             instance: "tenure-operator-0".to_owned(),
+            record: None,
             env: Vec::new(),
             keep: false,
             program: None,
@@ -89,6 +93,7 @@ impl Operator {
             .await?;
         let kubeconfig = access.kubeconfig_with_token(session.token(), options.url.as_deref())?;
         let port = free_port()?;
+        let record = options.record.map_or_else(|| Record::of(access), Ok)?;
         let args = [
             "operator".to_owned(),
             format!("--namespace={}", options.namespace),
@@ -108,6 +113,7 @@ impl Operator {
                 ("POD_NAME".to_owned(), options.instance.clone().into()),
             ]
             .into_iter()
+            .chain(record.env(&options.instance)?)
             .chain(options.env)
             .collect(),
             log: access.folder().join(format!("{}.log", options.instance)),

@@ -164,7 +164,13 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
     )
     .await?;
     let client = ClientBuilder::try_from(config)?.with_layer(&faults).build();
+    let record = tenure_e2e::Record::of(plane.access())?;
     let settings = Settings {
+        record: record.folder().display().to_string(),
+        record_key: record.key(),
+        record_keys: Some(record.keys()),
+        record_second_place: None,
+        state_folder: None,
         probe_interval_seconds: 300,
         namespace: "tenure-system".into(),
         service_account: "tenure-operator".into(),

@@ -13,11 +13,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -26,7 +28,9 @@ use tenure_e2e::audit::{Event, Mark, grouped};
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::{Operator, OperatorOptions};
 use tenure_e2e::plane::Restore;
-use tenure_e2e::{Plane, PlaneOptions, Proxy, eventually};
+use tenure_e2e::{Plane, PlaneOptions, Proxy, Record, eventually};
+use tenure_evidence::Base;
+use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(60);
 const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
@@ -36,7 +40,8 @@ const CALM: &str = "calm";
 struct Stage {
     plane: Plane,
     proxy: Proxy,
-    next_id: u32,
+    /// The number each tenant has its id from: as in Git, the same whenever it is declared.
+    numbers: BTreeMap<String, usize>,
 }
 
 impl Stage {
@@ -58,7 +63,7 @@ impl Stage {
         Ok(Self {
             plane,
             proxy,
-            next_id: 0,
+            numbers: BTreeMap::new(),
         })
     }
 
@@ -80,11 +85,12 @@ impl Stage {
     }
 
     async fn declare(&mut self, name: &str) -> Result<()> {
-        self.next_id += 1;
+        let next = self.numbers.len() + 1;
+        let number = *self.numbers.entry(name.to_owned()).or_insert(next);
         let tenant = serde_json::from_value(json!({
             "apiVersion": "tenure.dev/v1alpha1", "kind": "CustomerTenant", "metadata": {"name": name},
             "spec": {
-                "tenantID": format!("66666666-6666-4666-8666-{:012}", self.next_id), "customer": {"name": name}, "classification": "Internal",
+                "tenantID": format!("66666666-6666-4666-8666-{number:012}"), "customer": {"name": name}, "classification": "Internal",
                 "agreements": [{"name": "dsa", "profile": "dsa", "signedOn": "2026-01-01"}],
                 "namespaces": [{"name": "prod"}],
                 "members": [{"name": "ops", "kind": "Group", "subject": "ops-people", "role": "Viewer"}]
@@ -401,18 +407,18 @@ async fn stale_reads(stage: &mut Stage, operator: Operator) -> Result<Operator> 
     Ok(operator)
 }
 
-/// What somebody else wrote into memory meanwhile is not overwritten from an older one.
+/// What somebody else recorded meanwhile is not overwritten from an older memory.
 async fn remembered_elsewhere(stage: &Stage) -> Result<()> {
-    let mut record = stage.record("young").await?;
+    let record = stage.record("young").await?;
     ensure!(record["used"] == false, "{record:#}");
-    record["used"] = json!(true);
-    let name = format!(
-        "tenure-record-{}",
-        record["tenantID"].as_str().unwrap_or_default()
-    );
-    let maps: Api<ConfigMap> = Api::namespaced(stage.plane.break_glass()?, NAMESPACE);
-    let data = Patch::Merge(json!({"data": {"record.json": record.to_string()}}));
-    maps.patch(&name, &PatchParams::default(), &data).await?;
+    let chain = record["tenantID"].as_str().context("no id")?.parse()?;
+    let another = Record::of(stage.plane.access())?.ledger()?;
+    let recalled = another.recall(chain).await?;
+    let mut state = recalled.state.context("no state")?["state"].take();
+    state["used"] = json!(true);
+    let state = tenure_evidence::Event::State { state }.draft(Uuid::new_v4(), Timestamp::now());
+    let base = Base::State(recalled.tip.state);
+    another.append_on(chain, base, vec![state]).await?;
     stage
         .change("young", json!({"customer": {"name": "Young"}}))
         .await?;
@@ -488,7 +494,8 @@ async fn without_etcd(stage: &Stage) -> Result<()> {
 
 /// The store goes back to before a change, an end of a membership and an onboarding, under a leader and a standby.
 ///
-/// Whoever knows more than the store starts again, and what is then enforced is what stood in the snapshot.
+/// Whoever knows more than the store starts again, and the record outranks what stands in the snapshot: what was accepted since is
+/// enforced, who left stays out, and the tenants wait frozen until Git brings what was accepted.
 async fn older_snapshot(
     stage: &mut Stage,
     mut operators: Vec<Operator>,
@@ -504,7 +511,6 @@ async fn older_snapshot(
     stage.declare(first).await?;
     stage.ready(first).await?;
     stage.settled().await?;
-    let (before, record) = (stage.versions(first).await?, stage.record(first).await?);
     let snapshot = stage.plane.snapshot().await?;
 
     stage.ready(first).await?;
@@ -513,8 +519,8 @@ async fn older_snapshot(
     stage.ready(first).await?;
     stage.declare(later).await?;
     stage.ready(later).await?;
+    let record = stage.record(first).await?;
     let noticed = notices(&operators)?;
-    let mark = stage.mark().await?;
     stage.plane.restore(&snapshot, how).await?;
 
     // Each ends by itself, and is started again as its pod would be.
@@ -530,22 +536,23 @@ async fn older_snapshot(
     operators.clear();
     operators.push(stage.operator("tenure-operator-0").await?);
     operators.push(stage.operator("tenure-operator-1").await?);
-    stage.ready(first).await?;
-    stage.silent().await?;
-    ensure!(
-        stage.versions(first).await? == before,
-        "what stood in the snapshot stands, unwritten"
-    );
-    ensure!(stage.record(first).await? == record);
-    let made = stage.once(mark)?;
-    ensure!(made.is_empty(), "{made:#?}");
-    let namespaces: Api<Namespace> = Api::all(stage.plane.admin()?);
-    for lost in [format!("{first}-more"), format!("{later}-prod")] {
-        ensure!(
-            namespaces.get_opt(&lost).await?.is_none(),
-            "{lost} was made from what nobody remembers"
-        );
-    }
+    stage.frozen(first, "RecordMismatch").await?;
+    let client = stage.plane.admin()?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let bindings: Api<RoleBinding> = Api::namespaced(client, &format!("{first}-prod"));
+    let ours = ListParams::default().labels("tenure.dev/tenant");
+    eventually(SOON, "what was accepted since stands", async || {
+        for accepted in [format!("{first}-more"), format!("{later}-prod")] {
+            namespaces.get(&accepted).await?;
+        }
+        let members = bindings.list(&ours).await?.items;
+        ensure!(members.is_empty(), "who left is back: {members:?}");
+        Ok(())
+    })
+    .await?;
+    let mut frozen = stage.record(first).await?;
+    frozen["frozen"] = Value::Null;
+    ensure!(frozen == record, "{frozen:#}\n{record:#}");
     // What was declared since comes from Git again.
     stage.change(first, more).await?;
     stage.declare(later).await?;
@@ -569,6 +576,19 @@ fn notices(operators: &[Operator]) -> Result<usize> {
 }
 
 impl Stage {
+    async fn frozen(&self, name: &str, reason: &str) -> Result<()> {
+        let tenants = self.tenants()?;
+        eventually(SOON, &format!("{name} is frozen"), async || {
+            let status = tenants.get(name).await?.status.context("no status")?;
+            let frozen = |condition: &&Condition| condition.type_ == "Frozen";
+            let frozen = status.conditions.iter().find(frozen);
+            let frozen = frozen.context("it is not frozen")?;
+            ensure!(frozen.reason == reason, "{frozen:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// What is remembered about a tenant.
     async fn record(&self, name: &str) -> Result<Value> {
         let maps: Api<ConfigMap> = Api::namespaced(self.plane.admin()?, NAMESPACE);

@@ -5,7 +5,7 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -17,7 +17,7 @@ use tenure_e2e::audit::{Event, Mark};
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::kubectl::Kubectl;
 use tenure_e2e::paths::repository;
-use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, eventually};
+use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, eventually};
 
 const SOON: Duration = Duration::from_secs(60);
 const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
@@ -84,6 +84,8 @@ impl Git {
 
 struct Cluster {
     plane: Plane,
+    /// It is there before the cluster, and after it.
+    record: Record,
     applier: Kubectl,
     mark: Mark,
     operator: Option<Operator>,
@@ -91,7 +93,7 @@ struct Cluster {
 
 impl Cluster {
     /// A control plane with nothing in its etcd.
-    async fn empty(name: &str) -> Result<Self> {
+    async fn empty(name: &str, record: &Record) -> Result<Self> {
         let plane = Plane::start(PlaneOptions {
             name: name.into(),
             ..PlaneOptions::default()
@@ -102,6 +104,7 @@ impl Cluster {
             applier: plane.kubectl(&applier)?,
             mark: plane.audit().mark().await?,
             plane,
+            record: record.clone(),
             operator: None,
         };
         for identity in [APPLIER, RESTORER] {
@@ -127,9 +130,21 @@ impl Cluster {
 
     async fn install(&mut self) -> Result<()> {
         install::install(self.plane.access()).await?;
-        self.operator =
-            Some(Operator::start(self.plane.access(), OperatorOptions::default()).await?);
+        self.start().await
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let options = OperatorOptions {
+            record: Some(self.record.clone()),
+            ..OperatorOptions::default()
+        };
+        self.operator = Some(Operator::start(self.plane.access(), options).await?);
         Ok(())
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        let operator = self.operator.take().context("no operator runs")?;
+        operator.stop().await
     }
 
     /// What a GitOps tool does with a folder: everything is tried, what failed is said.
@@ -371,24 +386,34 @@ async fn restore(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_comes_again_from_git_and_from_a_backup() -> Result<()> {
     let git = Git::clone()?;
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [kept, new] = [
+        Record::at(folders[0].path())?,
+        Record::at(folders[1].path())?,
+    ];
     let (isolation, saved) = {
-        let cluster = in_the_right_order(&git)
+        let mut cluster = in_the_right_order(&git, &kept)
             .await
             .context("from Git, in order")?;
-        (cluster.isolation().await?, backup(&cluster).await?)
+        let known = (cluster.isolation().await?, backup(&cluster).await?);
+        cluster.stop().await?;
+        known
     };
     ensure!(isolation.len() >= 12, "{:?}", isolation.keys());
-    let disordered = in_a_wrong_order(&git)
+    let disordered = in_a_wrong_order(&git, &new)
         .await
         .context("from Git, out of order")?;
     assert_eq!(disordered, isolation);
-    from_a_backup(&git, &saved, &isolation)
+    from_a_backup(&saved, &isolation, &kept)
         .await
-        .context("from a backup")
+        .context("from a backup")?;
+    let report = kept.verify().await?;
+    ensure!(report.sound, "{report:#?}");
+    Ok(())
 }
 
-async fn in_the_right_order(git: &Git) -> Result<Cluster> {
-    let mut cluster = Cluster::empty("rebuilt").await?;
+async fn in_the_right_order(git: &Git, record: &Record) -> Result<Cluster> {
+    let mut cluster = Cluster::empty("rebuilt", record).await?;
     cluster.install().await?;
     cluster.until_applied(&git.policy).await?;
     cluster.apply(&git.tenants).await?;
@@ -399,8 +424,8 @@ async fn in_the_right_order(git: &Git) -> Result<Cluster> {
 }
 
 /// Everything before what it needs: each is refused or waits, and nothing is made that would have to be undone.
-async fn in_a_wrong_order(git: &Git) -> Result<BTreeMap<String, Value>> {
-    let mut cluster = Cluster::empty("disordered").await?;
+async fn in_a_wrong_order(git: &Git, record: &Record) -> Result<BTreeMap<String, Value>> {
+    let mut cluster = Cluster::empty("disordered", record).await?;
     for early in [&git.workloads, &git.tenants, &git.policy] {
         ensure!(
             cluster.apply(early).await.is_err(),
@@ -436,17 +461,39 @@ async fn in_a_wrong_order(git: &Git) -> Result<BTreeMap<String, Value>> {
     cluster.isolation().await
 }
 
-/// The restore tool brings everything while the operator runs. What it may not bring, the operator makes; pods wait until
-/// their namespace is matched, and come with the second run.
+/// The record of the lost cluster is there before anything else is: the operator finds its tenants again by their ids, and their
+/// isolation stands before anybody brings an object back. Then the restore tool brings everything while the operator runs; what
+/// it may not bring, the operator has made. What comes back with another uid and without status is the tenant it was.
 async fn from_a_backup(
-    git: &Git,
     saved: &[((&str, &str, &str), Value)],
     isolation: &BTreeMap<String, Value>,
+    record: &Record,
 ) -> Result<()> {
-    let mut cluster = Cluster::empty("restored").await?;
-    cluster.install().await?;
-    cluster.until_applied(&git.policy).await?;
+    let mut cluster = Cluster::empty("restored", record).await?;
+    install::install(cluster.plane.access()).await?;
+    // A stranger with the same rights brings nothing back that carries marks.
+    let stranger = restore(&cluster.client()?, &saved[..2]).await?;
+    ensure!(stranger.len() == 2, "{stranger:#?}");
+
+    cluster.start().await?;
     let restorer = cluster.plane.client(&Identity::user(RESTORER))?;
+    eventually(SOON, "isolation stands from the record alone", async || {
+        let stands = cluster.isolation().await?;
+        let missing: Vec<&String> = isolation
+            .keys()
+            .filter(|place| !stands.contains_key(*place))
+            .collect();
+        ensure!(missing.is_empty(), "{missing:?}");
+        Ok(())
+    })
+    .await?;
+    let declared = cluster
+        .list(("tenure.dev", "v1alpha1", "CustomerTenant"), "")
+        .await?;
+    ensure!(
+        declared.is_empty(),
+        "nobody brought them back yet: {declared:?}"
+    );
     let named = all(&cluster.client()?, ("", "v1", "ConfigMap"));
     eventually(SOON, "the guards know the restore identity", async || {
         let maps = named.list(&ListParams::default()).await?;
@@ -467,49 +514,23 @@ async fn from_a_backup(
         "a record for each tenant, and the platform's"
     );
 
-    // A stranger with the same rights brings nothing back that carries marks.
-    let stranger = restore(&cluster.client()?, &saved[..2]).await?;
-    ensure!(stranger.len() == 2, "{stranger:#?}");
-
+    // Isolation stands, so pods are taken at once.
     let refused = restore(&restorer, saved).await?;
-    let pods: BTreeSet<&str> = refused
-        .keys()
-        .filter(|place| place.starts_with("Pod "))
-        .map(String::as_str)
-        .collect();
     ensure!(
-        pods.len() == 2,
-        "pods wait for their isolation: {refused:#?}"
-    );
-    ensure!(
-        !refused
-            .keys()
-            .any(|place| ["Namespace", "CustomerTenant", "NetworkPolicy"]
+        !refused.keys().any(
+            |place| ["Pod", "Namespace", "CustomerTenant", "NetworkPolicy"]
                 .iter()
-                .any(|kind| place.starts_with(kind))),
+                .any(|kind| place.starts_with(kind))
+        ),
         "{refused:#?}"
     );
     cluster.ready().await?;
-    eventually(SOON, "the second run brings the pods", async || {
-        let refused = restore(&restorer, saved).await?;
-        ensure!(
-            !refused.keys().any(|place| place.starts_with("Pod ")),
-            "{refused:#?}"
-        );
-        Ok(())
-    })
-    .await?;
     assert_eq!(&cluster.isolation().await?, isolation);
     cluster.nothing_was_destroyed_and_isolation_came_first()?;
 
     // What is remembered is what was: a restart finds it.
-    cluster
-        .operator
-        .take()
-        .context("no operator runs")?
-        .stop()
-        .await?;
-    cluster.operator =
-        Some(Operator::start(cluster.plane.access(), OperatorOptions::default()).await?);
-    cluster.ready().await
+    cluster.stop().await?;
+    cluster.start().await?;
+    cluster.ready().await?;
+    cluster.stop().await
 }

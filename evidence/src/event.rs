@@ -47,6 +47,9 @@ pub enum Event {
         /// Who changed it, as admission stamped it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changed_by: Option<String>,
+        /// The Approval that allowed it, where it needed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<String>,
     },
     /// A tenant is frozen: isolation is kept, nothing else happens.
     #[serde(rename = "tenant.frozen")]
@@ -101,6 +104,9 @@ pub enum Event {
         approval: String,
         /// Its uid.
         uid: String,
+        /// Whose tenant; absent for the platform's settings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<String>,
         /// What is decided.
         action: String,
         /// Approve or Reject.
@@ -121,8 +127,8 @@ pub enum Event {
     ApprovalUsed {
         /// The Approval.
         approval: String,
-        /// What it allowed.
-        action: String,
+        /// Digest of what it allowed.
+        digest: String,
     },
     /// A deviation from what was accepted was repaired (promise 9).
     #[serde(rename = "drift.repaired")]
@@ -138,22 +144,11 @@ pub enum Event {
         /// Since when, at the earliest; absent where nothing on the object says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opened_at: Option<String>,
-        /// When it was repaired.
-        closed_at: String,
+        /// When it was repaired; absent where the process ended in between and whether it was is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closed_at: Option<String>,
         /// Who did it: `unknown`, or `claimed` and the field manager, which anybody can choose.
         actor: String,
-    },
-    /// Something that is not as accepted and could not be repaired stands open, or no longer does.
-    #[serde(rename = "drift.open")]
-    DriftOpen {
-        /// The CustomerTenant.
-        tenant: String,
-        /// What.
-        object: String,
-        /// Why it stands.
-        what: String,
-        /// Whether it ended.
-        closed: bool,
     },
     /// Verdicts over controls changed.
     #[serde(rename = "verdicts.changed")]
@@ -171,6 +166,15 @@ pub enum Event {
         /// Digest of the one before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<String>,
+        /// The Approval that allowed it, where it needed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<String>,
+    },
+    /// So many things happened while the record took nothing and there was no room to keep them.
+    #[serde(rename = "notes.missed")]
+    NotesMissed {
+        /// How many.
+        count: u64,
     },
     /// A guard is not what it should be, or is again.
     #[serde(rename = "guard.gap")]
@@ -238,4 +242,7 @@ pub struct VerdictChange {
     pub from: Option<String>,
     /// The verdict from now on.
     pub to: String,
+    /// What was seen, where the verdict is Drifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
 }

@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::chain::{ChainId, Draft, Tip};
-use crate::digest::Digest;
+use crate::digest::{Digest, canonical};
+use crate::envelope::Envelope;
 use crate::keys::{KeyList, Signer};
 use crate::layout;
 use crate::second::SecondPlace;
@@ -102,6 +103,7 @@ pub struct Ledger {
     keys: KeyList,
     clock: fn() -> Timestamp,
     chains: Mutex<HashMap<ChainId, Arc<Chain>>>,
+    trouble: Mutex<Option<LedgerError>>,
 }
 
 impl fmt::Debug for Ledger {
@@ -159,7 +161,21 @@ impl Ledger {
             keys,
             clock,
             chains: Mutex::default(),
+            trouble: Mutex::default(),
         }
+    }
+
+    /// Why the last request to the store did not do what was asked; nothing while it does.
+    pub fn trouble(&self) -> Option<LedgerError> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone()
+    }
+
+    fn noted<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = result.as_ref().err().cloned();
+        drop(trouble);
+        result
     }
 
     /// Where it lies.
@@ -170,6 +186,18 @@ impl Ledger {
     /// The key that signs, as it stands in a key list from now on.
     pub fn key(&self) -> crate::PublicKey {
         self.signer.public((self.clock)())
+    }
+
+    /// Leaves the public key beside the record, where it is not yet: for whoever gets a copy and the published list.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub async fn leave_key(&self) -> Result<(), LedgerError> {
+        let key = format!("{}/{}.json", layout::KEYS, self.signer.id().hex());
+        let text =
+            canonical(&self.key()).map_err(|error| LedgerError::NoForm(error.to_string()))?;
+        self.store.create(&key, text.into()).await?;
+        Ok(())
     }
 
     /// Every chain there is, in the order of their names; a folder that is no chain is passed over.
@@ -192,12 +220,17 @@ impl Ledger {
     pub async fn recall(&self, id: ChainId) -> Result<Recalled, LedgerError> {
         let chain = self.chain(id);
         let mut known = chain.tip.lock().await;
-        let tip = self.look(id, &chain).await?;
+        let recalled = self.noted(self.recall_from_store(id, &chain).await)?;
+        *known = Some(recalled.tip.clone());
+        Ok(recalled)
+    }
+
+    async fn recall_from_store(&self, id: ChainId, chain: &Chain) -> Result<Recalled, LedgerError> {
+        let tip = self.look(id, chain).await?;
         let state = match tip.state {
             Some(first) => Some(self.state(id, first).await?),
             None => None,
         };
-        *known = Some(tip.clone());
         Ok(Recalled { tip, state })
     }
 
@@ -259,7 +292,7 @@ impl Ledger {
         for _ in 0..ATTEMPTS {
             let tip = match known.take() {
                 Some(tip) => tip,
-                None => match self.look(id, chain).await {
+                None => match self.noted(self.look(id, chain).await) {
                     Ok(tip) => tip,
                     Err(error) => {
                         refuse(batch, &error);
@@ -279,7 +312,7 @@ impl Ledger {
                     return Some(tip);
                 }
             };
-            match self.claim(id, tip.next(), &segment).await {
+            match self.noted(self.claim(id, tip.next(), &segment).await) {
                 Ok(Claim::Made) => {
                     chain.reaches(segment.tip.last, segment.tip.head, "this process");
                     if let Some(second) = &self.second {
@@ -338,10 +371,12 @@ impl Ledger {
 
     /// Finds a chain's tip in the store.
     async fn look(&self, id: ChainId, chain: &Chain) -> Result<Tip, LedgerError> {
+        let mut told = None;
         if let Some(second) = &self.second {
             match second.newest(id, &self.keys).await {
-                Ok(None) => {}
+                Ok(None) => told = Some(0),
                 Ok(Some(checkpoint)) => {
+                    told = Some(checkpoint.last);
                     chain.reaches(checkpoint.last, checkpoint.head, "the second place");
                 }
                 // It adds proof; that it cannot be asked now stops nobody from recording.
@@ -350,9 +385,9 @@ impl Ledger {
             }
         }
         let newest = store::newest(&*self.store, layout::CHAINS, id, layout::SEGMENT);
-        let tip = match newest.await? {
+        let (tip, checkpoint) = match newest.await? {
             Some(first) => self.tip(id, first).await?,
-            None => Tip::EMPTY,
+            None => (Tip::EMPTY, None),
         };
         let farthest = *chain.farthest();
         if let Some(known) = farthest
@@ -365,14 +400,20 @@ impl Ledger {
                 source_of: known.source,
             });
         }
+        // A writer that died before the newest checkpoint was in the second place left that to whoever comes next.
+        if let (Some(second), Some(told), Some(checkpoint)) = (&self.second, told, checkpoint)
+            && told < tip.last
+        {
+            second.tell(id, tip.last, checkpoint);
+        }
         Ok(tip)
     }
 
-    async fn tip(&self, id: ChainId, first: u64) -> Result<Tip, LedgerError> {
+    async fn tip(&self, id: ChainId, first: u64) -> Result<(Tip, Option<Envelope>), LedgerError> {
         let (_, read) = self.segment(id, first, |_| {}).await?;
         let checkpoint = read.checkpoint.as_ref().map(Tip::from);
         // A segment without faults has a checkpoint.
-        Ok(checkpoint.unwrap_or(Tip::EMPTY))
+        Ok((checkpoint.unwrap_or(Tip::EMPTY), read.envelope))
     }
 
     async fn state(&self, id: ChainId, first: u64) -> Result<Value, LedgerError> {

@@ -14,7 +14,7 @@ use crate::cluster::{Queue, Writer};
 use crate::evaluations::Evaluations;
 use crate::observe::Metrics;
 use crate::policy::accepted::Accepted;
-use crate::record::Records;
+use crate::record::{Notes, Records};
 use crate::settings::Settings;
 use crate::tenant::drift::Fights;
 
@@ -32,6 +32,8 @@ pub struct Context {
     pub holders: Holders,
     /// What must not be forgotten.
     pub records: Records,
+    /// What is recorded without anybody waiting.
+    pub notes: Arc<Notes>,
     /// Who is due.
     pub queue: Arc<Queue>,
     /// Figures for Prometheus.
@@ -68,6 +70,7 @@ impl Context {
         caches: Caches,
         holders: Holders,
         records: Records,
+        notes: Arc<Notes>,
         queue: Arc<Queue>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -78,6 +81,7 @@ impl Context {
             caches,
             holders,
             records,
+            notes,
             queue,
             metrics,
             policy: RwLock::new(Arc::new(Accepted::builtin())),

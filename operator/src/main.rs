@@ -15,7 +15,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Keeps every tenant as its agreement demands.
-    Operator(Settings),
+    Operator(Box<Settings>),
     /// Fails while an uninstall would leave something live behind. The chart's pre-delete hook runs it.
     UninstallCheck,
     /// The far end of the probe pair: listens for a while, in a pod of its own. The chart's CronJob runs it.
@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
     match command {
         Command::Operator(settings) => {
             observe::logs::init(settings.log_format);
-            run::operator(settings).await
+            run::operator(*settings).await
         }
         Command::UninstallCheck => uninstall::check().await,
         Command::Probe(settings) => probe::target::run(settings).await,

@@ -8,6 +8,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use tenure_controls::facts::VersionFacts;
 use tenure_crds::keys;
+use tenure_evidence::{ChainId, Event, Ledger};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +18,11 @@ use crate::cluster::leadership::{Candidate, Election};
 use crate::cluster::{Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
-use crate::observe::{Health, Metrics, serve};
-use crate::record::{ConfigMaps, Records};
+use crate::observe::{Health, Metrics, RecordFigures, serve};
+use crate::record::open::Opened;
+use crate::record::{ConfigMaps, Notes, Records};
 use crate::settings::Settings;
-use crate::{assess, guards, pass, platform, probe, tenant};
+use crate::{assess, guards, pass, platform, probe, record, tenant};
 
 /// Reconciles at once; more would only queue at the API server.
 const CONCURRENCY: usize = 8;
@@ -55,6 +57,9 @@ pub async fn operator_with(
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
+    let record = record::open::ledger(&settings)?;
+    let notes = Notes::open(record.ledger.clone(), settings.state_folder.as_deref());
+    let notes = Arc::new(notes.context("the folder for what is not recorded yet")?);
     let (metrics, health) = (Arc::new(Metrics::new()), Health::default());
     metrics.intervals(settings.interval_seconds, settings.probe_interval_seconds);
     let serving = stop.child_token();
@@ -64,8 +69,30 @@ pub async fn operator_with(
         health.clone(),
         serving.clone(),
     ));
-    let ended = term(client, settings, builtin, metrics, health, stop).await;
+    metrics.asks_record({
+        let (ledger, second, notes) = (record.ledger.clone(), record.second.clone(), notes.clone());
+        move || RecordFigures {
+            is_available: ledger.trouble().is_none(),
+            waiting: notes.waiting(),
+            missed: notes.missed(),
+            behind: second.as_ref().map_or(0, |second| second.behind()),
+        }
+    });
+    // What an earlier process left is recorded whoever leads: claims keep chains whole.
+    let second = record.second.clone();
+    let recording = tokio::spawn(record::follow(second.clone(), notes.clone()));
+    let led = Term {
+        settings,
+        builtin,
+        metrics,
+        health,
+        record,
+        notes: notes.clone(),
+    };
+    let ended = led.run(client, stop).await;
     serving.cancel();
+    recording.abort();
+    record::settle(second.as_deref(), &notes).await;
     ended?;
     server
         .await
@@ -73,59 +100,57 @@ pub async fn operator_with(
         .context("the admin server broke")
 }
 
-/// Stands by, leads once elected, and lets go.
-async fn term(
-    client: Client,
+/// One process's time: it stands by, leads once elected, and lets go.
+struct Term {
     settings: Settings,
     builtin: Vec<text::Builtin>,
     metrics: Arc<Metrics>,
     health: Health,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let (queue, holders, reach) = (
-        Queue::new(),
-        Holders::default(),
-        Arc::new(assess::changes::Changes::default()),
-    );
-    let caches = Caches::new(&queue, &holders, &reach);
-    caches.spawn(&client, &settings.namespace);
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        () = fill(&caches) => {}
-    }
-    let candidate = Candidate::this(settings.instance.as_deref());
-    let election = Election::new(client.clone(), &settings.namespace, candidate);
-    health.stands_by();
-    tracing::info!("standing by");
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        won = election.win() => won?,
-    }
-    tracing::info!("leading");
-    metrics.leads(true);
-    let work = stop.child_token();
-    let led = lead(
-        election.claim().fence(client),
-        settings,
-        builtin,
-        Parts {
+    record: Opened,
+    notes: Arc<Notes>,
+}
+
+impl Term {
+    async fn run(self, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+        let (queue, holders, reach) = (
+            Queue::new(),
+            Holders::default(),
+            Arc::new(assess::changes::Changes::default()),
+        );
+        let caches = Caches::new(&queue, &holders, &reach);
+        caches.spawn(&client, &self.settings.namespace);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = fill(&caches) => {}
+        }
+        let candidate = Candidate::this(self.settings.instance.as_deref());
+        let election = Election::new(client.clone(), &self.settings.namespace, candidate);
+        self.health.stands_by();
+        tracing::info!("standing by");
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            won = election.win() => won?,
+        }
+        tracing::info!("leading");
+        let metrics = self.metrics.clone();
+        metrics.leads(true);
+        let work = stop.child_token();
+        let parts = Parts {
             queue,
             holders,
             reach,
             caches,
-            metrics: metrics.clone(),
-        },
-        health,
-        work.clone(),
-    );
-    let ended = tokio::select! {
-        ended = led => ended,
-        lost = election.keep() => Err(lost.into()),
-    };
-    work.cancel();
-    metrics.leads(false);
-    election.release().await;
-    ended
+        };
+        let led = self.lead(election.claim().fence(client), parts, work.clone());
+        let ended = tokio::select! {
+            ended = led => ended,
+            lost = election.keep() => Err(lost.into()),
+        };
+        work.cancel();
+        metrics.leads(false);
+        election.release().await;
+        ended
+    }
 }
 
 /// What stands before there is a leader.
@@ -134,76 +159,91 @@ struct Parts {
     holders: Holders,
     reach: Arc<assess::changes::Changes>,
     caches: Caches,
-    metrics: Arc<Metrics>,
 }
 
-/// Leads until `stop`; `client` writes only while this process holds its claim.
-async fn lead(
-    client: Client,
-    settings: Settings,
-    builtin: Vec<text::Builtin>,
-    parts: Parts,
-    health: Health,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let Parts {
-        queue,
-        holders,
-        reach,
-        caches,
-        metrics,
-    } = parts;
-    // Memory comes first: nothing is written before it has been read.
-    let records = Records::replay(ConfigMaps::new(client.clone(), &settings.namespace))
-        .await
-        .context("what must not be forgotten cannot be read; not starting without it")?;
-    for record in records.all_lasting() {
-        holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
-    }
-    let events = Events::new(client.clone(), settings.instance.clone());
-    let context = Arc::new(Context::new(
-        settings,
-        Writer::new(client.clone()),
-        events,
-        caches,
-        holders,
-        records,
-        queue.clone(),
-        metrics,
-    ));
-    ask_versions(&context, &client).await;
-    // Settings first, so that no tenant is rendered under stricter ones for a moment.
-    platform::reconcile(context.clone()).await;
-    // What controls lean on is looked at before the first verdict: a restart then finds everything as
-    // it left it, and writes nothing.
-    read_freshness(&context, &client).await;
-    probe::restore(&context, &client).await;
-    guards::check(&context, &client, &builtin).await;
-    assess::reach::evaluate_all(&context);
-    context.wake_all();
-    health.leads();
-    tracing::info!(tenants = context.tenants().len(), "ready");
+impl Term {
+    /// Leads until `stop`; `client` writes only while this process holds its claim.
+    async fn lead(
+        self,
+        client: Client,
+        parts: Parts,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let Self {
+            settings,
+            builtin,
+            metrics,
+            health,
+            record,
+            notes,
+        } = self;
+        let Parts {
+            queue,
+            holders,
+            reach,
+            caches,
+        } = parts;
+        // Memory comes first: nothing is written before it has been read.
+        let copy = ConfigMaps::new(client.clone(), &settings.namespace);
+        let ledger = record.ledger;
+        let records = Records::replay(copy, ledger.clone())
+            .await
+            .context("what must not be forgotten cannot be read; not starting without it")?;
+        for record in records.all_lasting() {
+            holders.set(&record.tenant, record.namespaces.iter().map(String::as_str));
+        }
+        let events = Events::new(client.clone(), settings.instance.clone());
+        let context = Arc::new(Context::new(
+            settings,
+            Writer::new(client.clone()),
+            events,
+            caches,
+            holders,
+            records,
+            notes,
+            queue.clone(),
+            metrics,
+        ));
+        ask_versions(&context, &client).await;
+        note_start(&context, &ledger).await;
+        // Settings first, so that no tenant is rendered under stricter ones for a moment.
+        platform::reconcile(context.clone()).await;
+        // What controls lean on is looked at before the first verdict: a restart then finds everything as
+        // it left it, and writes nothing.
+        read_freshness(&context, &client).await;
+        probe::restore(&context, &client).await;
+        guards::check(&context, &client, &builtin).await;
+        assess::reach::evaluate_all(&context);
+        context.wake_all();
+        health.leads();
+        tracing::info!(tenants = context.tenants().len(), "ready");
 
-    let probes = tokio::spawn(probe::follow(context.clone(), client.clone(), stop.clone()));
-    let passes = tokio::spawn(pass::follow(context.clone(), client, builtin, stop.clone()));
-    let reachability = tokio::spawn(assess::reach::follow(context.clone(), reach, stop.clone()));
-    let worker = context.clone();
-    queue
-        .run(CONCURRENCY, stop.clone(), move |name| {
-            let context = worker.clone();
-            async move {
-                match name.as_str() {
-                    PLATFORM => platform::reconcile(context).await,
-                    _ => tenant::reconcile(context, name).await,
+        let probes = tokio::spawn(probe::follow(context.clone(), client.clone(), stop.clone()));
+        let passes = tokio::spawn(pass::follow(context.clone(), client, builtin, stop.clone()));
+        let reachability =
+            tokio::spawn(assess::reach::follow(context.clone(), reach, stop.clone()));
+        let remembering = tokio::spawn(record::attend(context.clone(), stop.clone()));
+        let worker = context.clone();
+        queue
+            .run(CONCURRENCY, stop.clone(), move |name| {
+                let context = worker.clone();
+                async move {
+                    match name.as_str() {
+                        PLATFORM => platform::reconcile(context).await,
+                        _ => tenant::reconcile(context, name).await,
+                    }
                 }
-            }
-        })
-        .await;
-    passes.await.context("the evaluation task ended badly")?;
-    probes.await.context("the probe task ended badly")?;
-    reachability
-        .await
-        .context("the reachability task ended badly")
+            })
+            .await;
+        passes.await.context("the evaluation task ended badly")?;
+        remembering
+            .await
+            .context("the task that reads the record ended badly")?;
+        probes.await.context("the probe task ended badly")?;
+        reachability
+            .await
+            .context("the reachability task ended badly")
+    }
 }
 
 /// Waits for every cache, saying so while it takes long.
@@ -255,6 +295,25 @@ async fn read_freshness(context: &Context, client: &Client) {
                 .unwrap_or_else(PoisonError::into_inner) = renewed;
         }
         Err(error) => tracing::warn!(%error, "freshness Lease not read"),
+    }
+}
+
+/// Puts on record that this process leads, and leaves the public key it signs with beside the record.
+async fn note_start(context: &Context, ledger: &Ledger) {
+    let cluster_version = {
+        let versions = context.versions.read();
+        let versions = versions.unwrap_or_else(PoisonError::into_inner);
+        versions.as_ref().map(|versions| versions.cluster.clone())
+    };
+    let started = Event::OperatorStarted {
+        version: env!("CARGO_PKG_VERSION").into(),
+        cluster_version,
+        instance: context.settings.instance.clone().unwrap_or_default(),
+        key_id: ledger.key().key_id.to_string(),
+    };
+    context.notes.note(ChainId::Platform, &started);
+    if let Err(error) = ledger.leave_key().await {
+        tracing::warn!(%error, "the public key is not beside the record; a copy of it alone cannot be verified");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The process's own settings, read in one place. The platform's are the TenancyPolicy.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -41,6 +42,21 @@ pub struct Settings {
     /// Seconds between two runs of the probe pair, as the chart's CronJob starts its targets.
     #[arg(long, env = "TENURE_PROBE_INTERVAL_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=3600))]
     pub probe_interval_seconds: u64,
+    /// Where the record lies: a folder that exists (one per cluster), or s3://bucket/prefix.
+    #[arg(long, env = "TENURE_RECORD")]
+    pub record: String,
+    /// The Ed25519 key that signs the record: PKCS#8 PEM, as `kubectl tenure ledger keygen` makes it.
+    #[arg(long, env = "TENURE_RECORD_KEY")]
+    pub record_key: PathBuf,
+    /// The dated list of every key that ever signed it; only the signing key is trusted without one.
+    #[arg(long, env = "TENURE_RECORD_KEYS")]
+    pub record_keys: Option<PathBuf>,
+    /// Where checkpoints also go, and this process cannot overwrite them: a folder or s3://bucket/prefix.
+    #[arg(long, env = "TENURE_RECORD_SECOND_PLACE")]
+    pub record_second_place: Option<String>,
+    /// A folder that outlives this process, for what happened and is not recorded yet.
+    #[arg(long, env = "TENURE_STATE_FOLDER")]
+    pub state_folder: Option<PathBuf>,
     /// Name of this process in events.
     #[arg(long, env = "POD_NAME")]
     pub instance: Option<String>,

@@ -35,11 +35,18 @@ app.kubernetes.io/part-of: tenure
 app.kubernetes.io/component: probe
 {{- end -}}
 
+{{/* The volume the record lies on. */}}
+{{- define "tenure.recordClaim" -}}
+{{- .Values.record.folder.existingClaim | default "tenure-record" -}}
+{{- end -}}
+
 {{/* What every pod of the release may not do; restricted, as Pod Security calls it. */}}
 {{- define "tenure.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
 runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}

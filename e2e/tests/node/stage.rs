@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant};
 use tenure_e2e::helm::Helm;
 use tenure_e2e::image::{Image, build_operator};
-use tenure_e2e::install::{NAMESPACE, guards_loaded};
+use tenure_e2e::install::{NAMESPACE, guards_loaded, prepare_record};
 use tenure_e2e::kubectl::Kubectl;
 use tenure_e2e::node::{Cluster, Flow, TOOLBOX, flow};
 use tenure_e2e::paths::repository;
@@ -42,6 +42,7 @@ impl Stage {
             cluster,
             tenants: 0,
         };
+        prepare_record(stage.cluster.plane.access()).await?;
         stage.install().await?;
         guards_loaded(stage.cluster.plane.access()).await?;
         // Where public cloud is undeclared, separation is Unknown whatever packets do.

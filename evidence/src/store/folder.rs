@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -18,34 +18,42 @@ use super::{Claim, DEADLINE, Failure, Listed, Store, StoreError};
 /// Most names read from one folder; the record itself never puts more than 10,000 there.
 const MOST: usize = 100_000;
 
-/// A store in a folder that exists.
+/// A store in a folder. The folder is never made: a volume that is not mounted would look like an empty record.
 pub struct Folder {
     root: PathBuf,
-    files: Arc<LocalFileSystem>,
+    files: OnceLock<Arc<LocalFileSystem>>,
 }
 
 impl Folder {
+    /// The store in `root`, which is looked for when it is used.
+    pub fn at(root: &FilePath) -> Self {
+        Self {
+            root: root.to_owned(),
+            files: OnceLock::new(),
+        }
+    }
+
     /// The store in `root`.
     ///
     /// # Errors
-    /// Where `root` is not there. It is never made: a volume that is not mounted would look like an empty record.
+    /// Where `root` is no folder that is there.
     pub fn open(root: &FilePath) -> Result<Self, StoreError> {
-        let failed = |failure, why: String| StoreError {
-            place: root.display().to_string(),
-            key: "(the folder itself)".into(),
-            failure,
-            why,
-        };
-        let root = root
-            .canonicalize()
-            .map_err(|error| failed(failure(&error), error.to_string()))?;
-        let files = LocalFileSystem::new_with_prefix(&root)
-            .map_err(|error| failed(Failure::Unreachable, error.to_string()))?
+        let folder = Self::at(root);
+        folder.files("(the folder itself)")?;
+        Ok(folder)
+    }
+
+    fn files(&self, key: &str) -> Result<Arc<LocalFileSystem>, StoreError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files.clone());
+        }
+        if let Err(error) = self.root.read_dir() {
+            return Err(self.error(key, failure(&error), error));
+        }
+        let files = LocalFileSystem::new_with_prefix(&self.root)
+            .map_err(|error| self.error(key, Failure::Unreachable, error))?
             .with_fsync(true);
-        Ok(Self {
-            root,
-            files: Arc::new(files),
-        })
+        Ok(self.files.get_or_init(|| Arc::new(files)).clone())
     }
 
     fn error(&self, key: &str, failure: Failure, why: impl ToString) -> StoreError {
@@ -166,8 +174,9 @@ impl Store for Folder {
             if !self.root.is_dir() {
                 return Err(self.error(key, Failure::Unreachable, "the folder is gone"));
             }
+            let files = self.files(key)?;
             let options = PutOptions::from(PutMode::Create);
-            match self.files.put_opts(&path, bytes.into(), options).await {
+            match files.put_opts(&path, bytes.into(), options).await {
                 Ok(_) => Ok(Claim::Made),
                 Err(object_store::Error::AlreadyExists { .. }) => Ok(Claim::Taken),
                 Err(error) => Err(self.told(key, &error)),
@@ -179,7 +188,8 @@ impl Store for Folder {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
         let path = Path::from(key);
         self.within(key, async move {
-            let read = async { self.files.get(&path).await?.bytes().await };
+            let files = self.files(key)?;
+            let read = async { files.get(&path).await?.bytes().await };
             match read.await {
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(object_store::Error::NotFound { .. }) if self.root.is_dir() => Ok(None),

@@ -44,7 +44,7 @@ pub fn tenant(
     let platform = context
         .records
         .platform()
-        .map(|platform| platform.policy.clone())
+        .and_then(|platform| platform.policy.clone())
         .unwrap_or_default();
     let facts = Facts {
         evaluated_at: Some(now),

@@ -16,4 +16,4 @@ pub use cache::{Cache, Change, Handover, PackedCache};
 pub use keep::Packed;
 pub use kind::Kind;
 pub use queue::Queue;
-pub use writer::{Outcome, WriteError, Writer};
+pub use writer::{Needed, WriteError, Writer};

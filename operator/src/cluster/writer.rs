@@ -57,21 +57,46 @@ impl WriteError {
         matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 409))
     }
 
+    /// Whether the API server answered, and did not do it.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Api { source, .. } => {
+                matches!(source.as_ref(), kube::Error::Api(status) if (400..500).contains(&status.code))
+            }
+            Self::Encoding { .. } => true,
+        }
+    }
+
     /// Whether the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))
     }
 }
 
-/// What a write came to.
+/// What a live object needs to be as it should.
 #[derive(Debug)]
-pub enum Outcome {
-    /// The live object was as it should be; nothing was sent.
-    Same,
-    /// It was missing and has been created.
-    Created(Value),
-    /// It differed and has been mended.
-    Mended(Value, Vec<Difference>),
+pub enum Needed {
+    /// Nothing.
+    Nothing,
+    /// It is missing.
+    Creation,
+    /// It differs.
+    Mending(Vec<Difference>),
+}
+
+impl Needed {
+    /// What `live` needs to be as `desired`.
+    pub fn between(desired: &Value, live: Option<&Value>) -> Self {
+        let Some(live) = live else {
+            return Self::Creation;
+        };
+        let differences = diff::differences(desired, live);
+        if differences.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Mending(differences)
+        }
+    }
 }
 
 /// The one hand that writes managed objects.
@@ -86,7 +111,7 @@ impl Writer {
         Self { client }
     }
 
-    /// Makes the live object equal to `desired` where it differs.
+    /// Makes the live object, which is there or not and differs, equal to `desired`; answers what the API server made of it.
     ///
     /// A missing object is created, and the API server refuses where one stands after all: nothing is
     /// overwritten that was not looked at. One that differs is replaced under its resourceVersion:
@@ -96,26 +121,16 @@ impl Writer {
         kind: Kind,
         desired: &Value,
         live: Option<&Value>,
-    ) -> Result<Outcome, WriteError> {
+    ) -> Result<Value, WriteError> {
         let Some(live) = live else {
-            return Ok(Outcome::Created(self.create(kind, desired).await?));
+            return self.create(kind, desired).await;
         };
-        let differences = diff::differences(desired, live);
-        if differences.is_empty() {
-            return Ok(Outcome::Same);
-        }
         if kind == Kind::RoleBinding && live["roleRef"] != desired["roleRef"] {
             // The API server lets nobody change a roleRef: the binding must go and come again.
             self.delete(kind, live).await?;
-            return Ok(Outcome::Mended(
-                self.create(kind, desired).await?,
-                differences,
-            ));
+            return self.create(kind, desired).await;
         }
-        Ok(Outcome::Mended(
-            self.replace(kind, &diff::mended(desired, live)).await?,
-            differences,
-        ))
+        self.replace(kind, &diff::mended(desired, live)).await
     }
 
     /// Deletes exactly the object that was looked at: uid and resourceVersion must still match.
@@ -153,6 +168,13 @@ impl Writer {
     pub async fn is_declared(&self, name: &str) -> Result<bool, kube::Error> {
         let tenants: Api<CustomerTenant> = Api::all(self.client.clone());
         Ok(tenants.get_metadata_opt(name).await?.is_some())
+    }
+
+    /// The generation of the CustomerTenant of that name, where there is one. Asked, not cached.
+    pub async fn generation(&self, name: &str) -> Result<Option<i64>, kube::Error> {
+        let tenants: Api<CustomerTenant> = Api::all(self.client.clone());
+        let found = tenants.get_metadata_opt(name).await?;
+        Ok(found.and_then(|tenant| tenant.metadata.generation))
     }
 
     /// Whether the definition of CustomerTenant is going or gone: then its objects are deleted because

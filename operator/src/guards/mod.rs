@@ -8,11 +8,13 @@ pub mod alive;
 pub mod compare;
 pub mod text;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use tenure_controls::facts::GuardFacts;
 use tenure_crds::tenancy_policy::Guard;
+use tenure_evidence::{ChainId, Event};
 
 use crate::context::Context;
 
@@ -56,10 +58,43 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
                     || old.trusted != new.trusted
             })
     });
+    note_gaps(
+        context,
+        known.as_deref().unwrap_or_default(),
+        &facts,
+        &differing,
+    );
     *known = Some(facts);
     drop(known);
     if changed {
         context.wake_all();
+    }
+}
+
+/// Puts on record when a guard stopped to hold, and when it held again: what was decided in between does not count.
+fn note_gaps(
+    context: &Context,
+    before: &[GuardFacts],
+    now: &[GuardFacts],
+    differing: &BTreeMap<String, String>,
+) {
+    let holds = |guard: &GuardFacts| guard.text_matches && guard.proven_at.is_some();
+    for guard in now {
+        let known = before.iter().find(|known| known.name == guard.name);
+        if holds(guard) == known.is_none_or(holds) {
+            continue;
+        }
+        let why = match differing.get(&guard.name) {
+            Some(difference) => difference.clone(),
+            None if holds(guard) => "as released, and seen to deny".into(),
+            None => "not seen to deny".into(),
+        };
+        let gap = Event::GuardGap {
+            guard: guard.name.clone(),
+            why,
+            closed: holds(guard),
+        };
+        context.notes.note(ChainId::Platform, &gap);
     }
 }
 

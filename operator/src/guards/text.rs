@@ -97,6 +97,11 @@ mod tests {
             images: vec!["registry.example/tenure:1".into()],
             log_format: crate::settings::LogFormat::Text,
             interval_seconds: 60,
+            record: "/record".into(),
+            record_key: "/key.pem".into(),
+            record_keys: None,
+            record_second_place: None,
+            state_folder: None,
             instance: None,
         }
     }

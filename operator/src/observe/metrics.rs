@@ -2,6 +2,7 @@
 //! number of tenants and controls; no label ever holds an object's content.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use prometheus::{
@@ -32,7 +33,32 @@ pub struct Metrics {
     probe_interval: IntGauge,
     last_pass: IntGauge,
     interval: IntGauge,
+    record: RecordGauges,
+    record_figures: OnceLock<Box<dyn Fn() -> RecordFigures + Send + Sync>>,
     families: Vec<Family>,
+}
+
+/// What is said of the record.
+struct RecordGauges {
+    available: IntGauge,
+    read: IntGauge,
+    broken: IntGauge,
+    waiting: IntGauge,
+    missed: IntGauge,
+    behind: IntGauge,
+}
+
+/// How the record stands, asked whenever metrics are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordFigures {
+    /// Whether the last request to its store did what was asked.
+    pub is_available: bool,
+    /// Notes that are in no chain yet.
+    pub waiting: usize,
+    /// Notes for which there was no room.
+    pub missed: u64,
+    /// Chains whose newest checkpoint is not in the second place yet.
+    pub behind: usize,
 }
 
 impl Default for Metrics {
@@ -96,6 +122,33 @@ impl Metrics {
                 "tenure_evaluation_interval_seconds",
                 "Time between two full evaluation passes; one counts for two intervals.",
             ),
+            record: RecordGauges {
+                available: new.gauge(
+                    "tenure_record_available",
+                    "1 while the last request to the record's store did what was asked.",
+                ),
+                read: new.gauge(
+                    "tenure_record_read",
+                    "1 once the leader has read the record since its start; until then nothing new is accepted.",
+                ),
+                broken: new.gauge(
+                    "tenure_record_broken_chains",
+                    "Chains of the record that are not what was written; nothing is built on them.",
+                ),
+                waiting: new.gauge(
+                    "tenure_record_waiting_notes",
+                    "What happened and is in no chain of the record yet.",
+                ),
+                missed: new.gauge(
+                    "tenure_record_missed_notes",
+                    "What happened while there was no room to keep it; recorded as a number.",
+                ),
+                behind: new.gauge(
+                    "tenure_record_checkpoints_behind",
+                    "Chains whose newest checkpoint is not in the second place yet.",
+                ),
+            },
+            record_figures: OnceLock::new(),
             families: new.families,
             registry: new.registry,
             tenants: Tenants::default(),
@@ -226,17 +279,52 @@ impl Metrics {
         self.errors.with_label_values(&[reason]).inc();
     }
 
+    /// Says whom to ask how the record stands.
+    pub fn asks_record(&self, figures: impl Fn() -> RecordFigures + Send + Sync + 'static) {
+        // Asked once a process; a second one would say the same.
+        let _ = self.record_figures.set(Box::new(figures));
+    }
+
+    /// Says whether the record has been read, and how many chains of it are broken.
+    pub fn record_read(&self, is_read: bool, broken: usize) {
+        self.record.read.set(i64::from(is_read));
+        self.record.broken.set(count(broken));
+    }
+
+    fn ask_record(&self) {
+        let Some(figures) = self.record_figures.get() else {
+            return;
+        };
+        let RecordFigures {
+            is_available,
+            waiting,
+            missed,
+            behind,
+        } = figures();
+        self.record.available.set(i64::from(is_available));
+        self.record.waiting.set(count(waiting));
+        self.record
+            .missed
+            .set(i64::try_from(missed).unwrap_or(i64::MAX));
+        self.record.behind.set(count(behind));
+    }
+
     /// Everything, in Prometheus's text format.
     ///
     /// # Errors
     /// Where a metric cannot be written as text.
     pub fn render(&self) -> Result<String, prometheus::Error> {
+        self.ask_record();
         let mut buffer = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
         let mut text = String::from_utf8_lossy(&buffer).into_owned();
         self.tenants.render(&mut text);
         Ok(text)
     }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A metric as the reference describes it.
@@ -380,6 +468,12 @@ mod tests {
                 "tenure_leader 0",
                 "tenure_probe_interval_seconds 300",
                 "tenure_probe_timestamp_seconds 0",
+                "tenure_record_available 0",
+                "tenure_record_broken_chains 0",
+                "tenure_record_checkpoints_behind 0",
+                "tenure_record_missed_notes 0",
+                "tenure_record_read 0",
+                "tenure_record_waiting_notes 0",
             ]
         );
     }

@@ -13,12 +13,12 @@ use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
 
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Requester, Subject, condition as approval_condition,
-    standing,
+    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
+    condition as approval_condition, standing,
 };
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
-use crate::record::{PlatformRecord, RECORD_VERSION, TenantRecord};
+use crate::record::{Given, PlatformRecord, RECORD_VERSION, TenantRecord};
 use crate::tenant::status::condition;
 use crate::tenant::{Error, decisions};
 
@@ -42,7 +42,7 @@ async fn settings(context: &Context, now: Timestamp) -> Result<(), Error> {
     let accepted = context
         .records
         .platform()
-        .map(|platform| platform.policy.clone());
+        .and_then(|platform| platform.policy.clone());
     let object = match declared.as_ref().map(|guard| guard.0.as_ref()) {
         // A TenancyPolicy that vanished or cannot be read changes nothing: what was accepted stands.
         None => {
@@ -83,15 +83,20 @@ async fn settings(context: &Context, now: Timestamp) -> Result<(), Error> {
         .await;
     }
     let asked = asked(context, object);
+    let approval = decisions::approved(context, &asked, now);
     let permission = if !has_ready_enforced_tenant(context) {
         Permission::NotYetNeeded
-    } else if decisions::approved(context, &asked, now).is_some() {
+    } else if approval.is_some() {
         Permission::Approved
     } else {
         Permission::Missing
     };
     let decision = merge_accepted(accepted.as_ref(), &object.spec, permission);
-    remember(context, decision.in_force().clone()).await?;
+    if let Err(error) = remember(context, decision.in_force(), approval).await {
+        // What cannot be recorded is not put in force; what was accepted stays.
+        in_force(context, accepted.unwrap_or_default()).await?;
+        return Err(error);
+    }
     in_force(context, decision.in_force().clone()).await?;
     report(
         context,
@@ -103,15 +108,33 @@ async fn settings(context: &Context, now: Timestamp) -> Result<(), Error> {
     .await
 }
 
-async fn remember(context: &Context, policy: TenancyPolicySpec) -> Result<(), Error> {
-    context
-        .records
-        .remember_platform(PlatformRecord {
-            version: RECORD_VERSION,
-            policy,
-        })
-        .await
-        .map_err(Error::Record)
+async fn remember(
+    context: &Context,
+    policy: &TenancyPolicySpec,
+    approval: Option<String>,
+) -> Result<(), Error> {
+    let known = remembered(context);
+    let is_same = known.policy.as_ref() == Some(policy);
+    let next = PlatformRecord {
+        policy: Some(policy.clone()),
+        allowed_by: if is_same {
+            known.allowed_by.clone()
+        } else {
+            approval
+        },
+        ..known
+    };
+    context.records.remember_platform(next).await?;
+    Ok(())
+}
+
+/// What is remembered about the platform, in the shape this build writes.
+fn remembered(context: &Context) -> PlatformRecord {
+    let known = context.records.platform();
+    PlatformRecord {
+        version: RECORD_VERSION,
+        ..known.map(|known| (*known).clone()).unwrap_or_default()
+    }
 }
 
 /// Puts settings in force: parsed for the operator, as parameters for the guards.
@@ -351,6 +374,13 @@ async fn settle(
     let standing = standing(approval, &look);
     // What was acted on has done its work: that its subject has moved on does not make it void.
     let used = before.used_at.is_some() || was_used(context, approval);
+    // Record first: nothing is done on a decision that could be forgotten.
+    remember_decision(
+        context,
+        approval,
+        !used && matches!(standing, Standing::Counts(_)),
+    )
+    .await?;
     let (status, reason, message) = if used {
         ("True", "Used", "the approval was acted on".to_owned())
     } else {
@@ -405,17 +435,44 @@ async fn settle(
     }
 }
 
+/// Keeps a decision that counted on record until it was acted on.
+async fn remember_decision(
+    context: &Context,
+    approval: &Approval,
+    waits: bool,
+) -> Result<(), Error> {
+    let Some((uid, given)) = Given::of(approval) else {
+        return Ok(());
+    };
+    let mut next = remembered(context);
+    let known = next.approvals.contains_key(&uid);
+    if known == waits {
+        return Ok(());
+    }
+    if waits {
+        next.approvals.insert(uid, given);
+    } else {
+        next.approvals.remove(&uid);
+    }
+    context.records.remember_platform(next).await?;
+    Ok(())
+}
+
 fn was_used(context: &Context, approval: &Approval) -> bool {
+    let name = approval.name_any();
+    let platform = context.records.platform();
+    if approval.spec.tenant_ref.is_none()
+        && platform.is_some_and(|platform| platform.allowed_by.as_ref() == Some(&name))
+    {
+        return true;
+    }
     let tenant = approval
         .spec
         .tenant_ref
         .as_ref()
         .and_then(|tenant| context.records.tenant(&tenant.name));
     tenant.is_some_and(|record| {
-        record
-            .adopted
-            .values()
-            .any(|name| *name == approval.name_any())
+        record.allowed_by.as_ref() == Some(&name) || record.adopted.values().any(|by| *by == name)
     })
 }
 

@@ -1,30 +1,52 @@
 //! What must not be forgotten, kept outside our custom resources: the last accepted spec and
-//! rendering of each tenant, and the platform settings in force.
+//! rendering of each tenant, the platform settings in force, what people decided.
 //!
 //! Nothing here lives in status or hangs on a uid (promise 1): a CustomerTenant that vanishes, or
-//! comes back after a restore, finds its tenant as it was. Record first, then act.
+//! comes back after a restore, finds its tenant as it was. Record first, then act: into the ledger outside the cluster, then
+//! into its working copy in ConfigMaps, and only then into the cluster. The ledger is what counts; from the copy isolation is
+//! repaired while the ledger cannot be reached.
 
-mod configmaps;
+mod copy;
+mod given;
+pub mod history;
+pub mod notes;
+pub mod open;
+mod personal;
+mod records;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tenure_crds::{CustomerTenantSpec, TenancyPolicySpec};
+use tenure_evidence::{Digest, LedgerError};
 use thiserror::Error;
 
-pub use configmaps::ConfigMaps;
+pub use copy::ConfigMaps;
+pub use given::Given;
+pub use notes::Notes;
+pub use personal::without_personal_data;
+pub use records::Records;
+pub use tasks::{attend, follow, settle};
 
-use crate::cluster::Packed;
+use crate::approval::{DIGEST_VERSION, Subject, digest};
 use crate::tenant::rendering::Rendering;
 
 /// Why a record could not be read or written.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// The store could not be reached or refused.
-    #[error("record store: {0}")]
-    Store(#[source] Box<kube::Error>),
+    /// The ledger could not be reached, refused, or is not what it was.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The ledger has not been read since the start; what it remembers may forbid what would be accepted now.
+    #[error(
+        "the record has not been read yet: nothing new is accepted, isolation is repaired; see the runbook record-unavailable"
+    )]
+    Unread,
+    /// The working copy could not be reached or refused.
+    #[error("working copy of the record: {0}")]
+    Copy(#[source] Box<kube::Error>),
     /// A record is not readable. It is never treated as absent.
     #[error(
         "record {name} cannot be read ({why}): restore it from a backup, or remove it as break-glass and adopt the tenant again"
@@ -51,6 +73,31 @@ pub enum RecordError {
         /// Most the store takes, in bytes.
         limit: usize,
     },
+}
+
+impl RecordError {
+    /// The reason as it stands in conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.reason(),
+            Self::Unread => "RecordUnread",
+            Self::Outdated { .. } => "Conflict",
+            Self::TooLarge { .. } => "TooLarge",
+            Self::Copy(_) | Self::Unreadable { .. } => "RecordFailed",
+        }
+    }
+
+    /// Whether the record cannot be written now: what was accepted is kept and repaired, and nothing else happens.
+    pub fn holds(&self) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Outdated(_)) => false,
+            Self::Ledger(_) | Self::Unread => true,
+            Self::Outdated { .. }
+            | Self::TooLarge { .. }
+            | Self::Copy(_)
+            | Self::Unreadable { .. } => false,
+        }
+    }
 }
 
 /// Why a tenant is frozen: isolation is kept and repaired, nothing else happens.
@@ -88,8 +135,17 @@ pub struct TenantRecord {
     /// Generation of that CustomerTenant; one that is seen with an earlier generation is an old sight of it.
     #[serde(default)]
     pub generation: Option<i64>,
-    /// The accepted spec.
+    /// The accepted spec, without personal data.
     pub spec: CustomerTenantSpec,
+    /// Digest of the accepted spec as a whole.
+    #[serde(default)]
+    pub spec_digest: String,
+    /// Who wrote it, as admission stamped it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<String>,
+    /// The Approval that allowed it, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_by: Option<String>,
     /// What was rendered from it; repaired from here when the CustomerTenant is gone.
     pub rendering: Rendering,
     /// Foreign namespaces taken over, with the Approval that allowed it.
@@ -107,209 +163,114 @@ pub struct TenantRecord {
     /// RFC 3339 instant at which the tenant ended; its name and tenantID are not used again.
     #[serde(default)]
     pub ended_at: Option<String>,
+    /// Where the state of the chain begins that this was read from; what is decided from an older one is not recorded.
+    #[serde(skip)]
+    pub base: Option<u64>,
+}
+
+impl TenantRecord {
+    /// Whether `spec_digest` is that of the accepted spec.
+    pub fn accepted(&self, spec_digest: &str) -> bool {
+        self.spec_digest == spec_digest
+    }
+
+    /// As this build keeps it: a record from before there were digests gets its own.
+    fn upgraded(mut self) -> Self {
+        if self.spec_digest.is_empty() {
+            self.spec_digest = current(&Subject::TenantAmend(&self.spec));
+            self.spec = without_personal_data(&self.spec);
+        }
+        self
+    }
+}
+
+fn current(subject: &Subject<'_>) -> String {
+    digest(DIGEST_VERSION, subject)
+        .unwrap_or_else(|error| unreachable!("the current version is known: {error}"))
 }
 
 /// The record shape this build writes.
 pub const RECORD_VERSION: u32 = 1;
 
 /// What is remembered about the platform.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformRecord {
     /// Shape of this record.
     pub version: u32,
-    /// The TenancyPolicy in force.
-    pub policy: TenancyPolicySpec,
+    /// The TenancyPolicy in force; nothing before one was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<TenancyPolicySpec>,
+    /// The Approval that allowed it, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_by: Option<String>,
+    /// Decisions people made that still wait to be acted on, by the Approval's uid.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub approvals: BTreeMap<String, Given>,
 }
 
-/// Everything a store holds.
+impl PlatformRecord {
+    /// The digest of a TenancyPolicy's settings.
+    pub fn digest(policy: &TenancyPolicySpec) -> String {
+        current(&Subject::PolicyLoosen(policy))
+    }
+}
+
+/// How far a chain reached when a record was copied.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Place {
+    /// Where its state begins.
+    pub state: u64,
+    /// Its newest entry.
+    pub last: u64,
+    /// The digest of that.
+    pub head: Digest,
+}
+
+/// A record as the working copy holds it.
+#[derive(Clone, Debug)]
+pub struct Copied<T> {
+    /// The record.
+    pub record: T,
+    /// How far its chain reached; nothing where it was made before there was a ledger.
+    pub place: Option<Place>,
+}
+
+/// Everything the working copy holds.
 #[derive(Debug, Default)]
 pub struct Recalled {
     /// Every readable tenant record.
-    pub tenants: Vec<TenantRecord>,
+    pub tenants: Vec<Copied<TenantRecord>>,
     /// Tenants whose record cannot be read, with the reason; nothing about them may change.
     pub unreadable: BTreeMap<String, String>,
     /// The platform's record, where there is one.
-    pub platform: Option<PlatformRecord>,
+    pub platform: Option<Copied<PlatformRecord>>,
 }
 
-/// A place that remembers. ConfigMaps now; the evidence store implements the same.
-pub trait Memory: Send + Sync {
-    /// Everything that is remembered.
+/// The working copy of the record, in the cluster.
+pub trait Copy: Send + Sync {
+    /// Everything it holds.
     fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>>;
-    /// What is remembered about one tenant now.
+    /// What it holds of one tenant now.
     fn recall_tenant<'a>(
         &'a self,
         tenant_id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<TenantRecord>, RecordError>>;
-    /// What is remembered about the platform now.
-    fn recall_platform(&self) -> BoxFuture<'_, Result<Option<PlatformRecord>, RecordError>>;
-    /// Remembers a tenant, unless somebody else did since it was recalled or remembered here.
-    fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>>;
-    /// Remembers the platform's settings, unless somebody else did since.
-    fn remember_platform<'a>(
+    ) -> BoxFuture<'a, Result<Option<Copied<TenantRecord>>, RecordError>>;
+    /// Whether a record fits into it.
+    ///
+    /// # Errors
+    /// Where it does not.
+    fn check(&self, record: &TenantRecord) -> Result<(), RecordError>;
+    /// Copies a tenant's record, unless somebody else wrote there since.
+    fn put_tenant<'a>(
+        &'a self,
+        record: &'a TenantRecord,
+        place: &'a Place,
+    ) -> BoxFuture<'a, Result<(), RecordError>>;
+    /// Copies the platform's record, unless somebody else wrote there since.
+    fn put_platform<'a>(
         &'a self,
         record: &'a PlatformRecord,
+        place: &'a Place,
     ) -> BoxFuture<'a, Result<(), RecordError>>;
-}
-
-/// One tenant's record in memory, with what is asked of everybody's.
-struct Known {
-    tenant_id: String,
-    is_ended: bool,
-    record: Packed<TenantRecord>,
-}
-
-impl Known {
-    fn of(record: &TenantRecord) -> Self {
-        Self {
-            tenant_id: record.tenant_id.clone(),
-            is_ended: record.ended_at.is_some(),
-            record: Packed::new(record),
-        }
-    }
-}
-
-/// The records in memory, written through to a [`Memory`].
-pub struct Records {
-    memory: Box<dyn Memory>,
-    tenants: RwLock<BTreeMap<String, Known>>,
-    platform: RwLock<Option<Arc<PlatformRecord>>>,
-    unreadable: BTreeMap<String, String>,
-}
-
-impl Records {
-    /// Reads everything that is remembered, before the first write of a start.
-    ///
-    /// # Errors
-    /// Where the store cannot be read: better not to start than to start without memory.
-    pub async fn replay(memory: impl Memory + 'static) -> Result<Self, RecordError> {
-        let recalled = memory.recall().await?;
-        let tenants = recalled
-            .tenants
-            .into_iter()
-            .map(|record| (record.tenant.clone(), Known::of(&record)))
-            .collect();
-        Ok(Self {
-            memory: Box::new(memory),
-            tenants: RwLock::new(tenants),
-            platform: RwLock::new(recalled.platform.map(Arc::new)),
-            unreadable: recalled.unreadable,
-        })
-    }
-
-    /// What is remembered about a tenant.
-    pub fn tenant(&self, name: &str) -> Option<TenantRecord> {
-        self.known().get(name).map(|known| known.record.open())
-    }
-
-    /// Whether anything is remembered about a tenant.
-    pub fn knows(&self, name: &str) -> bool {
-        self.known().contains_key(name)
-    }
-
-    /// Why a tenant's record cannot be read, where it cannot.
-    pub fn unreadable(&self, name: &str) -> Option<&str> {
-        self.unreadable.get(name).map(String::as_str)
-    }
-
-    /// The names of the tenants that are remembered and have not ended, sorted.
-    pub fn lasting(&self) -> Vec<String> {
-        let known = self.known();
-        let lasting = known.iter().filter(|(_, known)| !known.is_ended);
-        lasting.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// The record of each of them, unpacked one after the other.
-    pub fn all_lasting(&self) -> impl Iterator<Item = TenantRecord> {
-        let lasting = self.lasting().into_iter();
-        lasting.filter_map(|tenant| self.tenant(&tenant))
-    }
-
-    /// Another tenant than `name` that has this tenantID, ended or not: an id is not used twice.
-    pub fn other_with_id(&self, name: &str, tenant_id: &str) -> Option<String> {
-        let known = self.known();
-        let mut others = known.iter().filter(|(other, _)| *other != name);
-        others
-            .find(|(_, known)| known.tenant_id == tenant_id)
-            .map(|(other, _)| other.clone())
-    }
-
-    fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Known>> {
-        self.tenants.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The platform settings in force, where any were accepted.
-    pub fn platform(&self) -> Option<Arc<PlatformRecord>> {
-        self.platform
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Remembers a tenant, in the store first.
-    ///
-    /// # Errors
-    /// Where the store refuses: then nothing changed and nothing may be acted on. Where it holds something newer, that
-    /// is what is known from now on.
-    pub async fn remember(&self, record: &TenantRecord) -> Result<(), RecordError> {
-        let next = Known::of(record);
-        if self
-            .known()
-            .get(&record.tenant)
-            .is_some_and(|known| known.record == next.record)
-        {
-            return Ok(());
-        }
-        match self.memory.remember(record).await {
-            Err(outdated @ RecordError::Outdated { .. }) => {
-                if let Some(stored) = self.memory.recall_tenant(&record.tenant_id).await? {
-                    self.know(stored.tenant.clone(), Known::of(&stored));
-                }
-                Err(outdated)
-            }
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.know(record.tenant.clone(), next);
-                Ok(())
-            }
-        }
-    }
-
-    fn know(&self, tenant: String, known: Known) {
-        self.tenants
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant, known);
-    }
-
-    /// Remembers the platform settings in force.
-    ///
-    /// # Errors
-    /// Where the store refuses: the old settings stay in force.
-    pub async fn remember_platform(&self, record: PlatformRecord) -> Result<(), RecordError> {
-        if self.platform().is_some_and(|known| *known == record) {
-            return Ok(());
-        }
-        match self.memory.remember_platform(&record).await {
-            Err(outdated @ RecordError::Outdated { .. }) => {
-                if let Some(stored) = self.memory.recall_platform().await? {
-                    self.know_platform(stored);
-                }
-                Err(outdated)
-            }
-            Err(error) => Err(error),
-            Ok(()) => {
-                self.know_platform(record);
-                Ok(())
-            }
-        }
-    }
-
-    fn know_platform(&self, record: PlatformRecord) {
-        *self
-            .platform
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(record));
-    }
 }

@@ -7,13 +7,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tenure_crds::customer_tenant::{NamespaceState, NamespaceStatus};
 use tenure_crds::keys;
+use tenure_evidence::ChainId;
 
 use super::drift::{self, Drift};
 use super::rendering::{Hold, NamespaceRendering, Rendering};
 use crate::cluster::diff::differences;
-use crate::cluster::{Kind, Outcome, WriteError};
+use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
 use crate::record::TenantRecord;
+use crate::record::notes::Begun;
 
 /// What applying came to.
 #[derive(Debug, Default)]
@@ -57,6 +59,7 @@ impl Applied {
 struct Application<'a> {
     context: &'a Context,
     record: &'a TenantRecord,
+    chain: Option<ChainId>,
     now: Timestamp,
     result: Applied,
 }
@@ -71,6 +74,7 @@ pub async fn apply(
     let mut application = Application {
         context,
         record,
+        chain: record.tenant_id.parse().ok(),
         now,
         result: Applied::default(),
     };
@@ -233,8 +237,16 @@ impl Application<'_> {
         live: Option<Value>,
         can_drift: bool,
     ) -> bool {
+        let change = Needed::between(desired, live.as_ref());
+        let drift = match (&change, &live) {
+            (Needed::Nothing, _) => return true,
+            (Needed::Mending(differences), Some(live)) => {
+                drift::changed(kind, live, differences, self.now)
+            }
+            _ => drift::missing(kind, desired),
+        };
         let object = name_of(desired);
-        if let Some(wait) = self.contested(kind, &object, desired, live.as_ref()) {
+        if let Some(wait) = self.context.fights().wait(kind, &object, self.now) {
             self.result.contested_for = Some(
                 self.result
                     .contested_for
@@ -242,36 +254,46 @@ impl Application<'_> {
             );
             return false;
         }
-        match self
+        let begun = can_drift.then(|| self.begin(&drift)).flatten();
+        let written = self
             .context
             .writer
             .converge(kind, desired, live.as_ref())
-            .await
-        {
-            Ok(Outcome::Same) => true,
-            Ok(Outcome::Created(created)) => {
-                let stands = self.wrote(kind, desired, created);
+            .await;
+        match written {
+            Ok(written) => {
+                let stands = self.wrote(kind, desired, written);
                 if can_drift {
-                    self.drifted(drift::missing(kind, desired), object);
-                } else if !stands {
-                    self.context.fights().repaired(kind, &object, self.now);
-                }
-                stands
-            }
-            Ok(Outcome::Mended(mended, differences)) => {
-                let stands = self.wrote(kind, desired, mended);
-                if can_drift && let Some(live) = &live {
-                    self.drifted(drift::changed(kind, live, &differences, self.now), object);
+                    self.drifted(drift, object, begun);
                 } else if !stands {
                     self.context.fights().repaired(kind, &object, self.now);
                 }
                 stands
             }
             Err(error) => {
-                self.result.errors.push(error);
+                self.failed(&drift, begun, error);
                 false
             }
         }
+    }
+
+    /// Notes a repair before it begins, so that it is on record even if this process dies in it.
+    fn begin(&self, drift: &Drift) -> Option<Begun> {
+        let event = drift.event(&self.record.tenant, None);
+        Some(self.context.notes.begin(self.chain?, &event))
+    }
+
+    /// A write that failed. What the API server refused did not happen; of an answer that was lost nobody knows.
+    fn failed(&mut self, drift: &Drift, begun: Option<Begun>, error: WriteError) {
+        if let (Some(begun), Some(chain)) = (begun, self.chain) {
+            if error.is_refused() {
+                self.context.notes.dropped(begun);
+            } else {
+                let event = drift.event(&self.record.tenant, None);
+                self.context.notes.done(begun, chain, &event);
+            }
+        }
+        self.result.errors.push(error);
     }
 
     /// Takes in what a write came to; answers whether it is what was written. Where somebody changed it on its way in (a
@@ -285,19 +307,9 @@ impl Application<'_> {
         stands
     }
 
-    fn contested(
-        &self,
-        kind: Kind,
-        object: &str,
-        desired: &Value,
-        live: Option<&Value>,
-    ) -> Option<Duration> {
-        let wait = self.context.fights().wait(kind, object, self.now)?;
-        let differs = live.is_none_or(|live| !differences(desired, live).is_empty());
-        differs.then_some(wait)
-    }
-
     async fn remove(&mut self, kind: Kind, namespace: &str, live: &Value, is_drift: bool) -> bool {
+        let drift = drift::surplus(kind, live);
+        let begun = is_drift.then(|| self.begin(&drift)).flatten();
         match self.context.writer.delete(kind, live).await {
             Ok(()) => {
                 self.context.caches.forget(
@@ -306,18 +318,22 @@ impl Application<'_> {
                     live["metadata"]["name"].as_str().unwrap_or_default(),
                 );
                 if is_drift {
-                    self.drifted(drift::surplus(kind, live), name_of(live));
+                    self.drifted(drift, name_of(live), begun);
                 }
                 true
             }
             Err(error) => {
-                self.result.errors.push(error);
+                self.failed(&drift, begun, error);
                 false
             }
         }
     }
 
-    fn drifted(&mut self, drift: Drift, object: String) {
+    fn drifted(&mut self, drift: Drift, object: String, begun: Option<Begun>) {
+        if let (Some(begun), Some(chain)) = (begun, self.chain) {
+            let event = drift.event(&self.record.tenant, Some(Timestamp::now()));
+            self.context.notes.done(begun, chain, &event);
+        }
         self.context
             .fights()
             .repaired(drift.kind, &object, self.now);

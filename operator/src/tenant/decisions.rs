@@ -20,8 +20,8 @@ use crate::record::TenantRecord;
 pub struct Decisions {
     /// Fields in which it loosens the accepted one.
     pub loosens: Vec<String>,
-    /// Whether that was approved.
-    pub amended: bool,
+    /// The Approval of that.
+    pub amendment: Option<String>,
     /// The Approval of its adoption.
     pub adoption: Option<String>,
     /// What an Adopt must name.
@@ -59,7 +59,7 @@ pub fn of(context: &Context, tenant: &CustomerTenant, seen: &Seen, now: Timestam
         ),
     };
     Decisions {
-        amended: approved(context, &amend, now).is_some(),
+        amendment: approved(context, &amend, now),
         adoption: approved(context, &adopt, now),
         adopt_request: request(&adopt, adopt_effect),
         amend_request: request(
@@ -68,11 +68,6 @@ pub fn of(context: &Context, tenant: &CustomerTenant, seen: &Seen, now: Timestam
         ),
         loosens: fields,
     }
-}
-
-/// Digest of the accepted spec.
-pub fn spec_digest(record: &TenantRecord) -> String {
-    current(&Subject::TenantAmend(&record.spec))
 }
 
 /// Approvals about the tenant that do not count, each with why.
@@ -127,6 +122,20 @@ pub fn approvals(context: &Context) -> impl Iterator<Item = Approval> {
         .filter_map(|guard| guard.0.as_ref().ok().cloned())
 }
 
+/// Every decision: the Approvals, and those on record whose object is gone.
+fn decided(context: &Context) -> impl Iterator<Item = Approval> {
+    let live: Vec<Approval> = approvals(context).collect();
+    let uids: BTreeSet<String> = live.iter().filter_map(ResourceExt::uid).collect();
+    let recorded = context.records.platform();
+    let recorded: Vec<Approval> = recorded
+        .iter()
+        .flat_map(|platform| &platform.approvals)
+        .filter(|(uid, _)| !uids.contains(*uid))
+        .map(|(uid, given)| given.approval(uid))
+        .collect();
+    live.into_iter().chain(recorded)
+}
+
 /// Whether approvals made now could have been forged: their stamp is only worth its guard.
 pub fn guard_gap(context: &Context) -> bool {
     let guards = context
@@ -148,7 +157,7 @@ pub fn approved(context: &Context, asked: &Asked, now: Timestamp) -> Option<Stri
         now,
         guard_gap,
     };
-    let counted: Vec<(String, Counted)> = approvals(context)
+    let counted: Vec<(String, Counted)> = decided(context)
         .filter_map(|approval| match standing(&approval, &look) {
             Standing::Counts(counted) => Some((approval.name_any(), counted)),
             Standing::Void(_) => None,

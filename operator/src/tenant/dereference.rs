@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use tenure_crds::{CustomerTenant, CustomerTenantSpec};
 
+use super::plan::Trouble;
 use crate::context::Context;
 use crate::policy::accepted::Accepted;
 use crate::record::TenantRecord;
@@ -17,8 +18,8 @@ pub struct Seen {
     pub object: Option<Result<CustomerTenant, String>>,
     /// What is remembered.
     pub record: Option<TenantRecord>,
-    /// Why what is remembered cannot be read.
-    pub unreadable: Option<String>,
+    /// What is wrong with what is remembered.
+    pub trouble: Option<Trouble>,
     /// The platform's settings in force.
     pub policy: Arc<Accepted>,
     /// Namespaces it wants that others hold, with the holder.
@@ -40,12 +41,13 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
     let mut seen = Seen {
         object,
         record,
-        unreadable: context.records.unreadable(name).map(str::to_owned),
+        trouble: None,
         policy: context.accepted(),
         claims: BTreeMap::new(),
         foreign: BTreeMap::new(),
         id_taken_by: None,
     };
+    seen.trouble = trouble(context, name, &seen);
     if let Some(Ok(tenant)) = &seen.object {
         let wanted: BTreeSet<String> = wanted(name, &tenant.spec);
         seen.claims = claims(context, tenant, &wanted);
@@ -53,6 +55,16 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
         seen.id_taken_by = id_taken_by(context, tenant);
     }
     seen
+}
+
+/// A chain that is broken says more than a copy that cannot be read.
+fn trouble(context: &Context, name: &str, seen: &Seen) -> Option<Trouble> {
+    let remembered = seen.record.as_ref().map(|record| record.tenant_id.as_str());
+    let declared = seen.object.as_ref().and_then(|object| object.as_ref().ok());
+    let id = remembered.or(declared.map(|tenant| tenant.spec.tenant_id.as_str()));
+    let broken = id.and_then(|id| context.records.broken(id));
+    let unreadable = || context.records.unreadable(name).map(Trouble::Unreadable);
+    broken.map(Trouble::Broken).or_else(unreadable)
 }
 
 fn read(guard: &DeserializeGuard<CustomerTenant>) -> Result<CustomerTenant, String> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use tenure_crds::keys;
+use tenure_evidence::Event;
 
 use crate::cluster::Kind;
 use crate::cluster::diff::Difference;
@@ -25,6 +26,23 @@ pub struct Drift {
     pub actor: Actor,
     /// At most this long it stood open, in whole seconds (managed fields know no finer).
     pub exposed_seconds: Option<i64>,
+    /// When the foreign write was made, as far as the object says.
+    pub since: Option<Timestamp>,
+}
+
+impl Drift {
+    /// What the record tells of it; without `closed` it is about to be repaired.
+    pub fn event(&self, tenant: &str, closed: Option<Timestamp>) -> Event {
+        Event::DriftRepaired {
+            tenant: tenant.to_owned(),
+            control: self.control.to_owned(),
+            object: format!("{} {}", self.kind.as_str(), self.object),
+            what: self.what.clone(),
+            opened_at: self.since.map(|since| since.to_string()),
+            closed_at: closed.map(|closed| closed.to_string()),
+            actor: self.actor.to_string(),
+        }
+    }
 }
 
 /// Who changed an object.
@@ -71,6 +89,7 @@ pub fn changed(kind: Kind, live: &Value, differences: &[Difference], now: Timest
         what: what.join(", "),
         actor,
         exposed_seconds: since.map(|since| (now.as_second() - since.as_second()).max(0)),
+        since,
     }
 }
 
@@ -83,6 +102,7 @@ pub fn missing(kind: Kind, desired: &Value) -> Drift {
         what: "deleted".into(),
         actor: Actor::Unknown,
         exposed_seconds: None,
+        since: None,
     }
 }
 
@@ -96,6 +116,7 @@ pub fn surplus(kind: Kind, live: &Value) -> Drift {
         what: "not part of the rendering; removed".into(),
         actor,
         exposed_seconds: None,
+        since: None,
     }
 }
 

@@ -31,10 +31,12 @@ use self::rendering::Rendering;
 use self::validate::Surroundings;
 use crate::context::Context;
 use crate::evaluations::Judged;
-use crate::record::{RecordError, TenantRecord};
+use crate::record::{RecordError, TenantRecord, history};
 
 /// How soon a reconcile that failed is tried again; doubled by the queue's own waiting on events.
 const RETRY: Duration = Duration::from_secs(2);
+/// How soon what cannot be recorded is tried again.
+const HELD: Duration = Duration::from_secs(5);
 
 /// Why a reconcile could not finish.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +67,7 @@ impl Error {
     /// The reason as it stands in metrics.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Record(RecordError::Outdated { .. }) => "Conflict",
-            Self::Record(_) => "RecordFailed",
+            Self::Record(error) => error.reason(),
             Self::Api { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) if status.code == 409 => "Conflict",
                 kube::Error::Api(status) if status.code == 429 => "Throttled",
@@ -142,14 +143,7 @@ async fn run(context: &Context, name: &str) -> Result<Done, Error> {
     {
         return Ok(behind(context, record, now).await);
     }
-    let declared = declare(context, name, &seen, now);
-    let decided = plan::plan(
-        name,
-        declared,
-        seen.record.as_ref(),
-        seen.unreadable.as_deref(),
-    );
-    match decided {
+    match decide(context, name, &seen, now).await? {
         Plan::Nothing => {
             context.metrics.forget(name);
             context.hold(name, std::iter::empty());
@@ -205,6 +199,30 @@ async fn run(context: &Context, name: &str) -> Result<Done, Error> {
     }
 }
 
+/// Decides what to do. What looks older than what is remembered is asked for: it may be all there is.
+async fn decide(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Result<Plan, Error> {
+    let mut declared = declare(context, name, seen, now);
+    let plan = |declared| plan::plan(name, declared, seen.record.as_ref(), seen.trouble.as_ref());
+    let decided = plan(declared.clone());
+    let (Plan::Behind(_), Declared::Present(declaration)) = (&decided, &mut declared) else {
+        return Ok(decided);
+    };
+    let newest = context
+        .writer
+        .generation(name)
+        .await
+        .map_err(Error::api("looking for the CustomerTenant"))?;
+    if newest != declaration.generation {
+        return Ok(decided);
+    }
+    tracing::warn!(
+        tenant = name,
+        "the CustomerTenant is older than what was accepted, and the newest there is: the cluster's store went back"
+    );
+    declaration.is_newest = true;
+    Ok(plan(declared))
+}
+
 /// What is remembered of a tenant whose CustomerTenant is not in the cache and was there before.
 fn looks_vanished(seen: &Seen) -> Option<&TenantRecord> {
     let record = seen.record.as_ref()?;
@@ -251,6 +269,7 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
     Declared::Present(Box::new(Declaration {
         uid: tenant.uid().unwrap_or_default(),
         generation: tenant.metadata.generation,
+        is_newest: false,
         deleting: tenant.metadata.deletion_timestamp.is_some(),
         has_finalizer: tenant
             .finalizers()
@@ -259,7 +278,9 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
         spec: tenant.spec.clone(),
         parsed,
         loosens: decisions.loosens,
-        amended: decisions.amended,
+        spec_digest: decisions.amend_request.digest.clone(),
+        changed_by: tenant.annotations().get(keys::CHANGED_BY).cloned(),
+        amendment: decisions.amendment,
         adoption: decisions.adoption,
         foreign: seen.foreign.keys().cloned().collect(),
         id_taken_by: seen.id_taken_by.clone(),
@@ -310,6 +331,17 @@ async fn enforce(
             let accepted = seen.record.clone();
             let halt = Halt::TooLarge(error.to_string());
             return keep(context, seen, accepted, halt, Vec::new(), now).await;
+        }
+        Err(error) if error.holds() => {
+            let halt = Halt::NotRecorded {
+                reason: error.reason(),
+                why: error.to_string(),
+            };
+            let kept = keep(context, seen, seen.record.clone(), halt, Vec::new(), now).await?;
+            return Ok(Done {
+                again: kept.again.or(Some(HELD)),
+                ..kept
+            });
         }
         Err(error) => return Err(error.into()),
     }
@@ -383,9 +415,17 @@ async fn keep(
                     .is_none_or(|before| before.frozen.is_none())
             });
             record.used = record.used || unused::holds_something(context, &record);
-            context.records.remember(&record).await?;
             context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
-            if let Some(reason) = newly_frozen {
+            // What was accepted is repaired whether or not this can be recorded now.
+            let is_recorded = match context.records.remember(&record).await {
+                Ok(()) => true,
+                Err(error) if error.holds() => {
+                    tracing::debug!(%error, "not recorded yet");
+                    false
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(reason) = newly_frozen.filter(|_| is_recorded) {
                 tracing::error!(
                     tenant = record.tenant,
                     reason = reason.as_str(),
@@ -430,7 +470,11 @@ async fn release(
     record: Option<TenantRecord>,
 ) -> Result<Option<Duration>, Error> {
     if let Some(record) = record {
-        context.records.remember(&record).await?;
+        match context.records.remember(&record).await {
+            // It is let go whatever the record says: holding it would block its definition, and nothing is done to the tenant.
+            Err(error) if error.holds() => tracing::warn!(%error, "not recorded yet"),
+            remembered => remembered?,
+        }
         tracing::error!(
             tenant = record.tenant,
             "CustomerTenant deleted without an approved end: let go, isolation is kept"
@@ -576,7 +620,7 @@ async fn finish(
         contested: contested.into_iter().collect(),
         pending,
         used: record.map(|record| record.used),
-        accepted_digest: record.map(decisions::spec_digest),
+        accepted_digest: record.map(|record| record.spec_digest.clone()),
         applied_digest,
         controls,
         observe,
@@ -588,6 +632,12 @@ async fn finish(
             .iter()
             .map(|condition| (condition.type_.as_str(), condition.status.as_str())),
     );
+    if let (Some(record), Some(event)) = (
+        record,
+        history::of_verdicts(&name, &before.controls, &status.controls),
+    ) {
+        context.notes.note_of(&record.tenant_id, &event);
+    }
     if status != before {
         write_status(context, object, status).await?;
     }

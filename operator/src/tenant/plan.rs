@@ -11,7 +11,7 @@ use tenure_crds::words::PendingApproval;
 
 use super::rendering::Rendering;
 use super::validate::{Invalid, Tenant};
-use crate::record::{FreezeReason, RECORD_VERSION, TenantRecord};
+use crate::record::{FreezeReason, RECORD_VERSION, TenantRecord, without_personal_data};
 
 /// What was seen of a CustomerTenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Declaration {
     pub uid: String,
     /// Its generation.
     pub generation: Option<i64>,
+    /// Whether the API server, asked just now, knows no later generation.
+    pub is_newest: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Whether it carries our finalizer.
@@ -41,8 +43,12 @@ pub struct Declaration {
     pub parsed: Result<(Tenant, Rendering), Vec<Invalid>>,
     /// Fields in which the spec loosens the accepted one, each with its reason (DSA 4).
     pub loosens: Vec<String>,
-    /// Whether an amendment for exactly this spec has been approved.
-    pub amended: bool,
+    /// Digest of the spec as a whole.
+    pub spec_digest: String,
+    /// Who wrote it, as admission stamped it.
+    pub changed_by: Option<String>,
+    /// Whether an amendment for exactly this spec has been approved, and by which Approval.
+    pub amendment: Option<String>,
     /// Whether an adoption of exactly this plan has been approved, and by which Approval.
     pub adoption: Option<String>,
     /// Namespaces it wants that exist and are not ours.
@@ -53,6 +59,15 @@ pub struct Declaration {
     pub adopt_request: PendingApproval,
     /// What an approval of the amendment would have to name.
     pub amend_request: PendingApproval,
+}
+
+/// What is wrong with what is remembered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// It cannot be read, nor could it ever be repaired from.
+    Unreadable(String),
+    /// Its chain is not what it was; what was copied from it before is kept.
+    Broken(String),
 }
 
 /// Why nothing new is accepted.
@@ -70,6 +85,15 @@ pub enum Halt {
     IdentityUsed(String),
     /// What is remembered cannot be read.
     RecordUnreadable(String),
+    /// The chain that remembers the tenant is not what it was.
+    RecordBroken(String),
+    /// It cannot be recorded now, and so not be acted on.
+    NotRecorded {
+        /// Why, in one word.
+        reason: &'static str,
+        /// Why.
+        why: String,
+    },
     /// The rendering does not fit into the record.
     TooLarge(String),
     /// A loosening waits for its amendment.
@@ -87,6 +111,8 @@ impl Halt {
             Self::TenantIdTaken(_) => "TenantIDTaken",
             Self::IdentityUsed(_) => "IdentityUsed",
             Self::RecordUnreadable(_) => "RecordUnreadable",
+            Self::RecordBroken(_) => "RecordBroken",
+            Self::NotRecorded { reason, .. } => reason,
             Self::TooLarge(_) => "TooLarge",
             Self::AwaitingAmendment(_) => "AwaitingAmendment",
         }
@@ -105,7 +131,8 @@ impl Halt {
             Self::InvalidSpec(wrong) => wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
             Self::TenantIdTaken(by) => format!("spec.tenantID is tenant {by}'s: a tenantID is never used twice, make a new one with uuidgen"),
             Self::IdentityUsed(why) => why.clone(),
-            Self::RecordUnreadable(why) | Self::TooLarge(why) => why.clone(),
+            Self::RecordUnreadable(why) | Self::RecordBroken(why) | Self::TooLarge(why) => why.clone(),
+            Self::NotRecorded { why, .. } => format!("the change waits, what was accepted stays in force and is repaired: {why}"),
             Self::AwaitingAmendment(fields) => {
                 format!("the change loosens the agreement ({}): the accepted spec stays in force until the Amend under status.pendingApprovals is approved", fields.join(", "))
             }
@@ -154,12 +181,15 @@ pub fn plan(
     name: &str,
     declared: Declared,
     record: Option<&TenantRecord>,
-    unreadable: Option<&str>,
+    trouble: Option<&Trouble>,
 ) -> Plan {
-    if let Some(why) = unreadable {
+    if let Some(Trouble::Broken(why)) = trouble {
+        return keep(record, Halt::RecordBroken(why.clone()), Vec::new());
+    }
+    if let Some(Trouble::Unreadable(why)) = trouble {
         return Plan::Keep {
             record: None,
-            halt: Halt::RecordUnreadable(why.to_owned()),
+            halt: Halt::RecordUnreadable(why.clone()),
             pending: Vec::new(),
         };
     }
@@ -235,18 +265,21 @@ fn known(name: &str, declaration: &Declaration, record: &TenantRecord) -> Plan {
         );
         return keep(None, Halt::IdentityUsed(why), Vec::new());
     }
-    let came_back = record.uid.as_ref() != Some(&declaration.uid);
-    if !came_back && declaration.generation < record.generation {
+    let is_older = declaration.generation < record.generation;
+    let is_same = record.uid.as_ref() == Some(&declaration.uid);
+    if is_same && is_older && !declaration.is_newest {
         return Plan::Behind(Box::new(record.clone()));
     }
-    if came_back && record.spec != declaration.spec && declaration.adoption.is_none() {
+    // An older generation that is the newest there is: the cluster's store went back, and the object with it.
+    let came_back = !is_same || is_older;
+    if came_back && !record.accepted(&declaration.spec_digest) && declaration.adoption.is_none() {
         return keep(
             Some(record),
             Halt::Frozen(FreezeReason::Mismatch),
             vec![declaration.adopt_request.clone()],
         );
     }
-    if !came_back && !declaration.loosens.is_empty() && !declaration.amended {
+    if !came_back && !declaration.loosens.is_empty() && declaration.amendment.is_none() {
         return keep(
             Some(record),
             Halt::AwaitingAmendment(declaration.loosens.clone()),
@@ -279,6 +312,15 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         }
         None => foreign,
     };
+    // What was allowed once stays allowed for as long as it is the same.
+    let allowed_by = match record {
+        Some(record) if record.accepted(&declaration.spec_digest) => record.allowed_by.clone(),
+        _ if declaration.loosens.is_empty() => declaration.adoption.clone(),
+        _ => declaration
+            .amendment
+            .clone()
+            .or(declaration.adoption.clone()),
+    };
     let mut rendering = rendering.clone();
     rendering
         .namespaces
@@ -301,7 +343,10 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         tenant_id: declaration.spec.tenant_id.clone(),
         uid: Some(declaration.uid.clone()),
         generation: declaration.generation,
-        spec: declaration.spec.clone(),
+        spec: without_personal_data(&declaration.spec),
+        spec_digest: declaration.spec_digest.clone(),
+        changed_by: declaration.changed_by.clone(),
+        allowed_by,
         // A namespace that was taken over held something before it was ours.
         used: record.is_some_and(|record| record.used) || !adopted.is_empty(),
         rendering,
@@ -309,6 +354,7 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         namespaces,
         frozen: None,
         ended_at: None,
+        base: record.and_then(|record| record.base),
     };
     Plan::Enforce {
         record: Box::new(next),
@@ -353,6 +399,10 @@ mod tests {
         .unwrap()
     }
 
+    fn digest_of(spec: &CustomerTenantSpec) -> String {
+        serde_json::to_string(spec).unwrap()
+    }
+
     fn request(action: Action) -> PendingApproval {
         PendingApproval {
             action,
@@ -381,12 +431,15 @@ mod tests {
         Declaration {
             uid: "u1".into(),
             generation: Some(1),
+            is_newest: false,
             deleting: false,
             has_finalizer: true,
             parsed: Ok(parsed(&spec)),
-            spec,
+            spec: spec.clone(),
             loosens: Vec::new(),
-            amended: false,
+            spec_digest: digest_of(&spec),
+            changed_by: None,
+            amendment: None,
             adoption: None,
             foreign: BTreeSet::new(),
             id_taken_by: None,
@@ -434,6 +487,46 @@ mod tests {
             ..declaration(ID)
         };
         assert!(matches!(decide(back, Some(&newer)), Plan::Enforce { .. }));
+    }
+
+    #[test]
+    fn an_older_generation_that_is_all_there_is_came_back() {
+        let newer = TenantRecord {
+            generation: Some(5),
+            ..record()
+        };
+        let restored = Declaration {
+            is_newest: true,
+            ..declaration(ID)
+        };
+        // As it was accepted: it goes on, whatever its generation.
+        let Plan::Enforce { record, .. } = decide(restored.clone(), Some(&newer)) else {
+            panic!()
+        };
+        assert_eq!(record.generation, Some(1));
+        // As it was before the last change: what was accepted since is kept.
+        let mut older = restored;
+        older.spec_digest = "older".into();
+        assert_eq!(halt(&decide(older, Some(&newer))), Some("RecordMismatch"));
+    }
+
+    #[test]
+    fn on_a_broken_chain_nothing_is_built_and_isolation_is_kept() {
+        let record = record();
+        let mut changed = declaration(ID);
+        changed.spec_digest = "another".into();
+        let declared = Declared::Present(Box::new(changed));
+        let broken = Trouble::Broken("it went back".into());
+        let Plan::Keep {
+            record: Some(kept),
+            halt,
+            ..
+        } = plan("acme", declared, Some(&record), Some(&broken))
+        else {
+            panic!()
+        };
+        assert_eq!(*kept, record);
+        assert_eq!(halt.reason(), "RecordBroken");
     }
 
     #[test]
@@ -498,6 +591,7 @@ mod tests {
             ..declaration(ID)
         };
         back.spec.customer.name = "Another".into();
+        back.spec_digest = digest_of(&back.spec);
         assert_eq!(
             halt(&decide(back.clone(), Some(&record))),
             Some("RecordMismatch")
@@ -605,7 +699,7 @@ mod tests {
         assert!(matches!(
             decide(
                 Declaration {
-                    amended: true,
+                    amendment: Some("yes".into()),
                     ..change
                 },
                 Some(&record)
@@ -658,7 +752,7 @@ mod tests {
             "acme",
             Declared::Present(Box::new(declaration(ID))),
             None,
-            Some("broken"),
+            Some(&Trouble::Unreadable("broken".into())),
         );
         assert_eq!(halt(&plan), Some("RecordUnreadable"));
     }

@@ -10,7 +10,7 @@ use tenure_crds::keys;
 
 use super::Error;
 use super::dereference::Seen;
-use crate::cluster::Kind;
+use crate::cluster::{Kind, Needed};
 use crate::context::Context;
 use crate::policy::quantity::Quantity;
 use crate::record::{FreezeReason, TenantRecord};
@@ -207,17 +207,15 @@ async fn mark(
             annotations.insert(key.into(), json!(value));
         }
     }
-    match context
+    if matches!(Needed::between(&desired, Some(&live)), Needed::Nothing) {
+        return Ok(());
+    }
+    let written = context
         .writer
         .converge(Kind::Namespace, &desired, Some(&live))
         .await
-        .map_err(write_error)?
-    {
-        crate::cluster::Outcome::Mended(object, _) | crate::cluster::Outcome::Created(object) => {
-            context.caches.remember(Kind::Namespace, object);
-        }
-        crate::cluster::Outcome::Same => {}
-    }
+        .map_err(write_error)?;
+    context.caches.remember(Kind::Namespace, written);
     Ok(())
 }
 

@@ -1,4 +1,7 @@
-//! The record in ConfigMaps of the operator's namespace: one per tenantID, one for the platform.
+//! The working copy of the record in ConfigMaps of the operator's namespace: one per tenantID, one for the platform.
+//!
+//! Isolation is repaired from it where the record itself cannot be reached. It says how far its chain reached when it was copied:
+//! a record that is shorter than that went back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,10 +15,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tenure_crds::keys;
 
-use super::{Memory, PlatformRecord, RECORD_VERSION, Recalled, RecordError, TenantRecord};
+use super::{
+    Copied, Copy, Place, PlatformRecord, RECORD_VERSION, Recalled, RecordError, TenantRecord,
+};
 
 const PLATFORM: &str = "tenure-record-platform";
 const KEY: &str = "record.json";
+/// How far the chain reached.
+const PLACE: &str = "place.json";
 /// The API server takes 1 MiB per object; metadata needs some of it.
 const LIMIT: usize = 1_000_000;
 
@@ -40,17 +47,10 @@ impl ConfigMaps {
         name: &str,
         tenant: Option<&str>,
         record: &impl Serialize,
+        place: &Place,
     ) -> Result<(), RecordError> {
-        let text = serde_json::to_string(record).map_err(|error| RecordError::Unreadable {
-            name: name.to_owned(),
-            why: error.to_string(),
-        })?;
-        if text.len() > LIMIT {
-            return Err(RecordError::TooLarge {
-                bytes: text.len(),
-                limit: LIMIT,
-            });
-        }
+        let text = fitting(name, record)?;
+        let place = json(name, place)?;
         let mut labels = BTreeMap::from([
             (keys::RECORD.to_owned(), "true".to_owned()),
             (
@@ -67,7 +67,10 @@ impl ConfigMaps {
                 resource_version: known.clone(),
                 ..ObjectMeta::default()
             },
-            data: Some(BTreeMap::from([(KEY.to_owned(), text)])),
+            data: Some(BTreeMap::from([
+                (KEY.to_owned(), text),
+                (PLACE.to_owned(), place),
+            ])),
             ..ConfigMap::default()
         };
         let params = PostParams {
@@ -83,28 +86,20 @@ impl ConfigMaps {
                 self.note(&map);
                 Ok(())
             }
-            Err(kube::Error::Api(status)) if status.code == 409 => Err(RecordError::Outdated {
-                name: name.to_owned(),
-            }),
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                // Somebody deleted it: what is remembered is not forgotten for that. The next try makes it anew.
+            // Somebody changed or deleted it: the next try replaces what is there then, or makes it anew.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 self.versions().remove(name);
+                let found = self.api.get_opt(name).await;
+                let found = found.map_err(|error| RecordError::Copy(Box::new(error)))?;
+                if let Some(map) = &found {
+                    self.note(map);
+                }
                 Err(RecordError::Outdated {
                     name: name.to_owned(),
                 })
             }
-            Err(error) => Err(RecordError::Store(Box::new(error))),
+            Err(error) => Err(RecordError::Copy(Box::new(error))),
         }
-    }
-
-    async fn look<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RecordError> {
-        let found = self.api.get_opt(name).await;
-        let found = found.map_err(|error| RecordError::Store(Box::new(error)))?;
-        let Some(map) = found else {
-            return Ok(None);
-        };
-        self.note(&map);
-        read(name, &map).map(Some)
     }
 
     fn note(&self, map: &ConfigMap) {
@@ -118,7 +113,7 @@ impl ConfigMaps {
     }
 }
 
-impl Memory for ConfigMaps {
+impl Copy for ConfigMaps {
     fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>> {
         async move {
             let params = ListParams::default().labels(&format!("{}=true", keys::RECORD));
@@ -126,7 +121,7 @@ impl Memory for ConfigMaps {
                 .api
                 .list(&params)
                 .await
-                .map_err(|error| RecordError::Store(Box::new(error)))?;
+                .map_err(|error| RecordError::Copy(Box::new(error)))?;
             let mut recalled = Recalled::default();
             for map in found {
                 self.note(&map);
@@ -135,14 +130,8 @@ impl Memory for ConfigMaps {
                     recalled.platform = Some(read(&name, &map)?);
                     continue;
                 }
-                match read::<TenantRecord>(&name, &map) {
-                    Ok(record) if record.version == RECORD_VERSION => recalled.tenants.push(record),
-                    Ok(record) => {
-                        recalled.unreadable.insert(
-                            record.tenant,
-                            format!("{name} {}", other_version(record.version)),
-                        );
-                    }
+                match read_tenant(&name, &map) {
+                    Ok(copied) => recalled.tenants.push(copied),
                     Err(error) => {
                         let tenant = map.labels().get(keys::TENANT).cloned().unwrap_or(name);
                         recalled.unreadable.insert(tenant, error.to_string());
@@ -157,61 +146,87 @@ impl Memory for ConfigMaps {
     fn recall_tenant<'a>(
         &'a self,
         tenant_id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<TenantRecord>, RecordError>> {
+    ) -> BoxFuture<'a, Result<Option<Copied<TenantRecord>>, RecordError>> {
         async move {
             let name = record_name(tenant_id);
-            match self.look::<TenantRecord>(&name).await? {
-                Some(record) if record.version != RECORD_VERSION => Err(RecordError::Unreadable {
-                    why: other_version(record.version),
-                    name,
-                }),
-                found => Ok(found),
-            }
+            let found = self.api.get_opt(&name).await;
+            let found = found.map_err(|error| RecordError::Copy(Box::new(error)))?;
+            let Some(map) = found else { return Ok(None) };
+            self.note(&map);
+            read_tenant(&name, &map).map(Some)
         }
         .boxed()
     }
 
-    fn recall_platform(&self) -> BoxFuture<'_, Result<Option<PlatformRecord>, RecordError>> {
-        self.look(PLATFORM).boxed()
+    fn check(&self, record: &TenantRecord) -> Result<(), RecordError> {
+        fitting(&record_name(&record.tenant_id), record).map(drop)
     }
 
-    fn remember<'a>(&'a self, record: &'a TenantRecord) -> BoxFuture<'a, Result<(), RecordError>> {
+    fn put_tenant<'a>(
+        &'a self,
+        record: &'a TenantRecord,
+        place: &'a Place,
+    ) -> BoxFuture<'a, Result<(), RecordError>> {
         async move {
-            self.write(
-                &record_name(&record.tenant_id),
-                Some(&record.tenant),
-                record,
-            )
-            .await
+            let name = record_name(&record.tenant_id);
+            self.write(&name, Some(&record.tenant), record, place).await
         }
         .boxed()
     }
 
-    fn remember_platform<'a>(
+    fn put_platform<'a>(
         &'a self,
         record: &'a PlatformRecord,
+        place: &'a Place,
     ) -> BoxFuture<'a, Result<(), RecordError>> {
-        self.write(PLATFORM, None, record).boxed()
+        self.write(PLATFORM, None, record, place).boxed()
     }
-}
-
-fn other_version(version: u32) -> String {
-    format!("has version {version}, this build reads {RECORD_VERSION}")
 }
 
 fn record_name(tenant_id: &str) -> String {
     format!("tenure-record-{tenant_id}")
 }
 
-fn read<T: DeserializeOwned>(name: &str, map: &ConfigMap) -> Result<T, RecordError> {
-    let unreadable = |why: String| RecordError::Unreadable {
+fn json(name: &str, value: &impl Serialize) -> Result<String, RecordError> {
+    serde_json::to_string(value).map_err(|error| unreadable(name, error))
+}
+
+fn fitting(name: &str, record: &impl Serialize) -> Result<String, RecordError> {
+    let text = json(name, record)?;
+    if text.len() > LIMIT {
+        return Err(RecordError::TooLarge {
+            bytes: text.len(),
+            limit: LIMIT,
+        });
+    }
+    Ok(text)
+}
+
+fn unreadable(name: &str, why: impl ToString) -> RecordError {
+    RecordError::Unreadable {
         name: name.to_owned(),
-        why,
-    };
-    let text = map
-        .data
-        .as_ref()
-        .and_then(|data| data.get(KEY))
-        .ok_or_else(|| unreadable(format!("it has no key {KEY}")))?;
-    serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))
+        why: why.to_string(),
+    }
+}
+
+fn read_tenant(name: &str, map: &ConfigMap) -> Result<Copied<TenantRecord>, RecordError> {
+    let copied: Copied<TenantRecord> = read(name, map)?;
+    if copied.record.version != RECORD_VERSION {
+        let version = copied.record.version;
+        let why = format!("has version {version}, this build reads {RECORD_VERSION}");
+        return Err(unreadable(name, why));
+    }
+    Ok(copied)
+}
+
+fn read<T: DeserializeOwned>(name: &str, map: &ConfigMap) -> Result<Copied<T>, RecordError> {
+    let part = |key: &str| map.data.as_ref().and_then(|data| data.get(key));
+    let text = part(KEY).ok_or_else(|| unreadable(name, format!("it has no key {KEY}")))?;
+    let place = part(PLACE)
+        .map(|text| serde_json::from_str(text))
+        .transpose();
+    Ok(Copied {
+        record: serde_json::from_str(text).map_err(|error| unreadable(name, error))?,
+        place: place.map_err(|error| unreadable(name, error))?,
+    })
 }

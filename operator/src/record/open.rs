@@ -1,0 +1,58 @@
+//! The ledger as the process's settings name it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tenure_evidence::{Folder, KeyList, Ledger, SecondPlace, Signer, Store};
+
+use crate::settings::Settings;
+
+/// The ledger and its second place.
+pub struct Opened {
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// Where its checkpoints also go.
+    pub second: Option<Arc<SecondPlace>>,
+}
+
+/// Opens the ledger. Nothing is asked of the store yet.
+///
+/// # Errors
+/// Where the signing key or the key list cannot be read, or a place is named that cannot be.
+pub fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
+    let signer = Signer::from_file(&settings.record_key)?;
+    let keys = match &settings.record_keys {
+        Some(path) => {
+            let text =
+                std::fs::read(path).with_context(|| format!("key list {}", path.display()))?;
+            KeyList::from_json(&text).with_context(|| path.display().to_string())?
+        }
+        None => KeyList::of(signer.public(Timestamp::UNIX_EPOCH)),
+    };
+    anyhow::ensure!(
+        keys.keys.iter().any(|key| key.key_id == signer.id()),
+        "the key list does not name the signing key {}: nobody could verify what it signs; add it (kubectl tenure ledger keygen --previous)",
+        signer.id()
+    );
+    let store = place(&settings.record)?;
+    let second = settings
+        .record_second_place
+        .as_deref()
+        .map(place)
+        .transpose()?;
+    let second = second.map(|store| Arc::new(SecondPlace::new(store)));
+    let ledger = Ledger::new(store, second.clone(), signer, keys, Timestamp::now);
+    Ok(Opened {
+        ledger: Arc::new(ledger),
+        second,
+    })
+}
+
+fn place(name: &str) -> anyhow::Result<Arc<dyn Store>> {
+    anyhow::ensure!(
+        !name.contains("://"),
+        "{name}: only folders are known as a place of the record"
+    );
+    Ok(Arc::new(Folder::at(name.as_ref())))
+}
