@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, canonical};
 use crate::envelope::Envelope;
 use crate::keys::KeyList;
 use crate::segment::Fault;
@@ -50,7 +50,8 @@ impl FromStr for ChainId {
         }
         let id: Uuid = text.parse()?;
         // One chain has one name.
-        if id.to_string() == text {
+        let mut name = Uuid::encode_buffer();
+        if id.hyphenated().encode_lower(&mut name) == text {
             Ok(Self::Tenant(id))
         } else {
             Err(Uuid::parse_str("").expect_err("nothing is no UUID"))
@@ -66,8 +67,17 @@ impl Serialize for ChainId {
 
 impl<'de> Deserialize<'de> for ChainId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = ChainId;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("platform or a tenantID")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ChainId, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -82,9 +92,31 @@ pub struct Draft {
     pub event: serde_json::Value,
 }
 
+/// Largest whole number that its canonical form holds exactly (RFC 8785: numbers are doubles).
+const LARGEST: u64 = 1 << 53;
+
 impl Draft {
+    /// Whether what is recorded is what was given: a larger number would silently become another.
+    pub(crate) fn is_exact(&self) -> bool {
+        is_exact(&self.event)
+    }
+
     pub(crate) fn is_state(&self) -> bool {
         self.event["type"] == STATE
+    }
+}
+
+fn is_exact(value: &serde_json::Value) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => number <= LARGEST,
+            (None, Some(number)) => number.unsigned_abs() <= LARGEST,
+            (None, None) => true,
+        },
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(fields) => fields.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -151,6 +183,17 @@ pub struct Checkpoint {
     pub v: u32,
 }
 
+impl Envelope {
+    /// One form only: what can be written in two ways can be changed without being found.
+    pub(crate) fn must_be(&self, bytes: &[u8]) -> Result<(), Fault> {
+        if canonical(self).is_ok_and(|canonical| canonical == bytes) {
+            return Ok(());
+        }
+        let why = "the signed checkpoint is not in canonical form";
+        Err(Fault::Unreadable(why.into()))
+    }
+}
+
 impl Checkpoint {
     /// Reads an envelope whoever signed it; `keys` says whether to trust it.
     ///
@@ -160,9 +203,7 @@ impl Checkpoint {
         let (payload, key) = envelope.open(CHECKPOINT, keys)?;
         let checkpoint: Self = serde_json::from_slice(&payload)
             .map_err(|error| Fault::Unreadable(error.to_string()))?;
-        let early = checkpoint.at < key.not_before;
-        let late = key.not_after.is_some_and(|end| checkpoint.at >= end);
-        if early || late {
+        if !key.signs_at(checkpoint.at) {
             return Err(Fault::KeyOutOfDate(key.key_id, checkpoint.at));
         }
         Ok(checkpoint)
@@ -190,7 +231,7 @@ impl Tip {
 
     /// Where the next segment begins.
     pub fn next(&self) -> u64 {
-        self.last + 1
+        self.last.saturating_add(1)
     }
 }
 

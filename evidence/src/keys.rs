@@ -148,6 +148,12 @@ pub struct PublicKey {
     pub not_after: Option<Timestamp>,
 }
 
+impl PublicKey {
+    pub(crate) fn signs_at(&self, at: Timestamp) -> bool {
+        self.not_before <= at && self.not_after.is_none_or(|end| at < end)
+    }
+}
+
 /// The list of keys as the provider publishes it: what a verifier must get from elsewhere than from the record.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -215,6 +221,21 @@ impl KeyList {
         }
         keys.push(next.public(at));
         Self { version: 1, keys }
+    }
+
+    /// Whether what this key signs at that time is believed.
+    pub(crate) fn is_in_use(&self, id: KeyId, at: Timestamp) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| key.key_id == id && key.signs_at(at))
+    }
+
+    /// Whether `later` had been replaced before `earlier` began to sign: it cannot have signed after it.
+    pub(crate) fn went_back(&self, earlier: KeyId, later: KeyId) -> bool {
+        let key = |id| self.keys.iter().find(|key| key.key_id == id);
+        let (Some(earlier), Some(later)) = (key(earlier), key(later)) else {
+            return false;
+        };
+        later.not_after.is_some_and(|end| end <= earlier.not_before)
     }
 
     pub(crate) fn find(&self, id: KeyId) -> Option<Verifier<'_>> {

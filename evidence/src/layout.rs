@@ -27,12 +27,22 @@ pub fn chain(root: &str, chain: ChainId) -> String {
 
 /// Folder of the places around `place`.
 pub fn shard(root: &str, id: ChainId, place: u64) -> String {
-    format!("{}/{}", chain(root, id), shard_name(place))
+    shard_of(root, id, place / SHARD)
 }
 
-/// Name of that folder in its chain's.
-pub fn shard_name(place: u64) -> String {
-    format!("{:016}", place / SHARD)
+/// The folder of places with that number.
+pub fn shard_of(root: &str, id: ChainId, number: u64) -> String {
+    format!("{}/{number:016}", chain(root, id))
+}
+
+/// Which of a chain's folders has this name; nothing where it is no name of ours.
+pub fn shard_number(name: &str) -> Option<u64> {
+    number(name, 16)
+}
+
+/// Whether a place belongs into that folder.
+pub fn is_in_shard(place: u64, shard: u64) -> bool {
+    place / SHARD == shard
 }
 
 /// Name of the segment that begins at a place.
@@ -52,7 +62,11 @@ pub fn checkpoint(id: ChainId, last: u64) -> String {
 
 /// The place an object's name speaks of; nothing where it is no name of ours.
 pub fn place(name: &str, ending: &str) -> Option<u64> {
-    let digits = name.strip_suffix(ending)?;
-    let place: u64 = digits.parse().ok()?;
-    (format!("{place:020}") == digits).then_some(place)
+    number(name.strip_suffix(ending)?, 20)
+}
+
+/// A number in the one form it has in names.
+fn number(digits: &str, length: usize) -> Option<u64> {
+    let is_one = digits.len() == length && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_one.then(|| digits.parse().ok())?
 }

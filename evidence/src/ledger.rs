@@ -1,6 +1,6 @@
 //! The ledger as its writer has it: every chain's tip, appended to by claiming the next place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::chain::{ChainId, Draft, Tip};
 use crate::digest::{Digest, canonical};
 use crate::envelope::Envelope;
-use crate::keys::{KeyList, Signer};
+use crate::keys::{KeyId, KeyList, Signer};
 use crate::layout;
 use crate::second::SecondPlace;
 use crate::segment::{self, Fault, Segment};
@@ -67,6 +67,16 @@ pub enum LedgerError {
         "record of {0}: the next place was taken {ATTEMPTS} times; does another operator write here?"
     )]
     Contended(ChainId),
+    /// What is signed now would not be believed.
+    #[error(
+        "signing key {key} is not one that signs at {at}: by the key list it is not known, not yet or no longer in use; set the clock or the list right"
+    )]
+    KeyNotInUse {
+        /// The key.
+        key: KeyId,
+        /// When, by this process's clock.
+        at: Timestamp,
+    },
     /// What should be recorded has no JSON form.
     #[error("cannot be recorded: {0}")]
     NoForm(String),
@@ -81,6 +91,7 @@ impl LedgerError {
             Self::WentBack { .. } => "RecordWentBack",
             Self::Outdated(_) => "Conflict",
             Self::Contended(_) => "RecordContended",
+            Self::KeyNotInUse { .. } => "RecordKeyNotInUse",
             Self::NoForm(_) => "RecordUnwritable",
         }
     }
@@ -115,11 +126,19 @@ impl fmt::Debug for Ledger {
 /// What the writer knows of one chain.
 #[derive(Default)]
 struct Chain {
-    pending: Mutex<Vec<Waiting>>,
+    pending: Mutex<VecDeque<Waiting>>,
     /// Nothing where it has to be looked at first.
-    tip: tokio::sync::Mutex<Option<Tip>>,
+    tip: tokio::sync::Mutex<Option<Known>>,
     /// The farthest it was ever seen to reach: it never goes back.
     farthest: Mutex<Option<Farthest>>,
+}
+
+/// A chain's tip as it was last seen.
+#[derive(Clone)]
+struct Known {
+    tip: Tip,
+    /// Who signed it; nothing while there is no entry.
+    key: Option<KeyId>,
 }
 
 #[derive(Clone, Copy)]
@@ -220,24 +239,33 @@ impl Ledger {
     pub async fn recall(&self, id: ChainId) -> Result<Recalled, LedgerError> {
         let chain = self.chain(id);
         let mut known = chain.tip.lock().await;
-        let recalled = self.noted(self.recall_from_store(id, &chain).await)?;
-        *known = Some(recalled.tip.clone());
-        Ok(recalled)
-    }
-
-    async fn recall_from_store(&self, id: ChainId, chain: &Chain) -> Result<Recalled, LedgerError> {
-        let tip = self.look(id, chain).await?;
-        let state = match tip.state {
-            Some(first) => Some(self.state(id, first).await?),
-            None => None,
-        };
+        let (found, state) = self.noted(self.recall_from_store(id, &chain).await)?;
+        let tip = found.tip.clone();
+        *known = Some(found);
         Ok(Recalled { tip, state })
     }
 
-    /// Records that something happened. Drafts of many callers share a segment where they come at once.
+    async fn recall_from_store(
+        &self,
+        id: ChainId,
+        chain: &Chain,
+    ) -> Result<(Known, Option<Value>), LedgerError> {
+        let found = self.look(id, chain).await?;
+        let state = match found.tip.state {
+            Some(first) => Some(self.state(id, first).await?),
+            None => None,
+        };
+        Ok((found, state))
+    }
+
+    /// Records that something happened. Drafts of many callers share a segment where they come at once; those of one call always
+    /// do, and are at most 1,000.
+    ///
+    /// What waits for a slow store is held by its caller: bound how many calls are under way. Nothing of a call that was dropped
+    /// before its turn is written; of one that was dropped in its turn it may be.
     ///
     /// # Errors
-    /// Where it does not stand in the store: it may be tried again, at worst it then stands twice, under one id.
+    /// Where it is not known to stand in the store: it may be tried again, at worst it then stands twice, under one id.
     pub async fn append(&self, id: ChainId, drafts: Vec<Draft>) -> Result<Tip, LedgerError> {
         self.append_on(id, Base::Any, drafts).await
     }
@@ -252,9 +280,17 @@ impl Ledger {
         base: Base,
         drafts: Vec<Draft>,
     ) -> Result<Tip, LedgerError> {
+        if drafts.len() > MOST_ENTRIES {
+            let why = format!("{} entries at once, more than {MOST_ENTRIES}", drafts.len());
+            return Err(LedgerError::NoForm(why));
+        }
+        if !drafts.iter().all(Draft::is_exact) {
+            let why = "a whole number beyond 2^53 has no exact form; give it as text".into();
+            return Err(LedgerError::NoForm(why));
+        }
         let chain = self.chain(id);
         let (answer, mut told) = oneshot::channel();
-        chain.pending().push(Waiting {
+        chain.pending().push_back(Waiting {
             drafts,
             base,
             answer,
@@ -276,8 +312,8 @@ impl Ledger {
             }
             let batch = chain.take_batch();
             // Until it is known how this ended, nobody builds on what was known.
-            let tip = known.take();
-            *known = self.write(id, &chain, tip, batch).await;
+            let found = known.take();
+            *known = self.write(id, &chain, found, batch).await;
         }
     }
 
@@ -286,30 +322,32 @@ impl Ledger {
         &self,
         id: ChainId,
         chain: &Chain,
-        mut known: Option<Tip>,
+        mut known: Option<Known>,
         mut batch: Vec<Waiting>,
-    ) -> Option<Tip> {
+    ) -> Option<Known> {
         for _ in 0..ATTEMPTS {
-            let tip = match known.take() {
-                Some(tip) => tip,
+            let found = match known.take() {
+                Some(found) => found,
                 None => match self.noted(self.look(id, chain).await) {
-                    Ok(tip) => tip,
+                    Ok(found) => found,
                     Err(error) => {
                         refuse(batch, &error);
                         return None;
                     }
                 },
             };
-            batch = part(batch, id, &tip);
-            if batch.is_empty() {
-                return Some(tip);
-            }
+            let tip = &found.tip;
+            batch = part(batch, id, tip);
             let drafts: Vec<Draft> = batch.iter().flat_map(|one| one.drafts.clone()).collect();
-            let segment = match Segment::make(id, &tip, &drafts, (self.clock)(), &self.signer) {
+            if drafts.is_empty() {
+                accept(batch, tip);
+                return Some(found);
+            }
+            let segment = match self.segment_after(id, &found, &drafts) {
                 Ok(segment) => segment,
                 Err(error) => {
-                    refuse(batch, &LedgerError::NoForm(error.to_string()));
-                    return Some(tip);
+                    refuse(batch, &error);
+                    return Some(found);
                 }
             };
             match self.noted(self.claim(id, tip.next(), &segment).await) {
@@ -318,11 +356,11 @@ impl Ledger {
                     if let Some(second) = &self.second {
                         second.tell(id, segment.tip.last, segment.checkpoint);
                     }
-                    for waiting in batch {
-                        // Who no longer listens does not mind.
-                        let _ = waiting.answer.send(Ok(segment.tip.clone()));
-                    }
-                    return Some(segment.tip);
+                    accept(batch, &segment.tip);
+                    return Some(Known {
+                        tip: segment.tip,
+                        key: Some(self.signer.id()),
+                    });
                 }
                 Ok(Claim::Taken) => {}
                 Err(error) => {
@@ -335,6 +373,24 @@ impl Ledger {
         None
     }
 
+    /// The segment that follows; never one that a reader with the same key list would refuse: it would end the chain for good.
+    fn segment_after(
+        &self,
+        id: ChainId,
+        known: &Known,
+        drafts: &[Draft],
+    ) -> Result<Segment, LedgerError> {
+        let (key, at) = (self.signer.id(), (self.clock)());
+        let was_replaced = known
+            .key
+            .is_some_and(|before| self.keys.went_back(before, key));
+        if was_replaced || !self.keys.is_in_use(key, at) {
+            return Err(LedgerError::KeyNotInUse { key, at });
+        }
+        Segment::make(id, &known.tip, drafts, at, &self.signer)
+            .map_err(|error| LedgerError::NoForm(error.to_string()))
+    }
+
     /// Claims a place, and reads back what stands there: an answer alone proves nothing.
     async fn claim(
         &self,
@@ -345,12 +401,6 @@ impl Ledger {
         let key = layout::segment(id, first);
         let bytes = Bytes::from(segment.bytes.clone());
         let answer = self.store.create(&key, bytes.clone()).await;
-        if let Err(error) = &answer
-            && error.failure != Failure::TimedOut
-            && error.failure != Failure::Unreachable
-        {
-            return Err(error.clone().into());
-        }
         // Taken may be our own write whose answer was lost; an error may have come after the work was done.
         match (self.store.get(&key).await, answer) {
             (Ok(Some(found)), _) if found == bytes => Ok(Claim::Made),
@@ -370,13 +420,13 @@ impl Ledger {
     }
 
     /// Finds a chain's tip in the store.
-    async fn look(&self, id: ChainId, chain: &Chain) -> Result<Tip, LedgerError> {
-        let mut told = None;
+    async fn look(&self, id: ChainId, chain: &Chain) -> Result<Known, LedgerError> {
+        let mut outside = 0;
         if let Some(second) = &self.second {
             match second.newest(id, &self.keys).await {
-                Ok(None) => told = Some(0),
+                Ok(None) => {}
                 Ok(Some(checkpoint)) => {
-                    told = Some(checkpoint.last);
+                    outside = checkpoint.last;
                     chain.reaches(checkpoint.last, checkpoint.head, "the second place");
                 }
                 // It adds proof; that it cannot be asked now stops nobody from recording.
@@ -385,7 +435,7 @@ impl Ledger {
             }
         }
         let newest = store::newest(&*self.store, layout::CHAINS, id, layout::SEGMENT);
-        let (tip, checkpoint) = match newest.await? {
+        let (tip, signed) = match newest.await? {
             Some(first) => self.tip(id, first).await?,
             None => (Tip::EMPTY, None),
         };
@@ -400,20 +450,21 @@ impl Ledger {
                 source_of: known.source,
             });
         }
-        // A writer that died before the newest checkpoint was in the second place left that to whoever comes next.
-        if let (Some(second), Some(told), Some(checkpoint)) = (&self.second, told, checkpoint)
-            && told < tip.last
+        let key = signed.as_ref().map(|envelope| envelope.signatures[0].keyid);
+        // Whoever wrote it may have died before it brought this there.
+        if let (Some(second), Some(checkpoint)) = (&self.second, signed)
+            && outside < tip.last
         {
             second.tell(id, tip.last, checkpoint);
         }
-        Ok(tip)
+        Ok(Known { tip, key })
     }
 
     async fn tip(&self, id: ChainId, first: u64) -> Result<(Tip, Option<Envelope>), LedgerError> {
         let (_, read) = self.segment(id, first, |_| {}).await?;
-        let checkpoint = read.checkpoint.as_ref().map(Tip::from);
         // A segment without faults has a checkpoint.
-        Ok((checkpoint.unwrap_or(Tip::EMPTY), read.envelope))
+        let tip = read.checkpoint.as_ref().map_or(Tip::EMPTY, Tip::from);
+        Ok((tip, read.envelope))
     }
 
     async fn state(&self, id: ChainId, first: u64) -> Result<Value, LedgerError> {
@@ -473,7 +524,7 @@ impl Ledger {
 }
 
 impl Chain {
-    fn pending(&self) -> MutexGuard<'_, Vec<Waiting>> {
+    fn pending(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -488,37 +539,46 @@ impl Chain {
         }
     }
 
-    /// The oldest of what waits, up to one segment.
+    /// The oldest of what waits, up to one segment: it names one state, so that whoever decides from it knows from which.
     fn take_batch(&self) -> Vec<Waiting> {
         let mut pending = self.pending();
-        let mut entries = 0;
-        let fitting = pending.iter().take_while(|waiting| {
-            let is_first = entries == 0;
-            entries += waiting.drafts.len();
-            is_first || entries <= MOST_ENTRIES
-        });
-        let count = fitting.count();
-        pending.drain(..count).collect()
+        let (mut batch, mut entries, mut has_state) = (Vec::new(), 0, false);
+        while let Some(next) = pending.front() {
+            if next.answer.is_closed() {
+                pending.pop_front();
+                continue;
+            }
+            entries += next.drafts.len();
+            let is_state = next.drafts.iter().any(Draft::is_state);
+            if !batch.is_empty() && (entries > MOST_ENTRIES || (is_state && has_state)) {
+                break;
+            }
+            has_state |= is_state;
+            batch.extend(pending.pop_front());
+        }
+        batch
     }
 }
 
-/// Keeps what holds on this tip, and answers the others. One state fits into a segment: the next was decided without it.
+/// Keeps what holds on this tip, and answers the others.
 fn part(batch: Vec<Waiting>, id: ChainId, tip: &Tip) -> Vec<Waiting> {
-    let mut has_state = false;
     let mut kept = Vec::with_capacity(batch.len());
     for waiting in batch {
-        let holds = match waiting.base {
-            Base::Any => true,
-            Base::State(base) => base == tip.state && !has_state,
-        };
-        if !holds {
-            let _ = waiting.answer.send(Err(LedgerError::Outdated(id)));
-            continue;
+        match waiting.base {
+            Base::State(base) if base != tip.state => {
+                let _ = waiting.answer.send(Err(LedgerError::Outdated(id)));
+            }
+            _ => kept.push(waiting),
         }
-        has_state |= waiting.drafts.iter().any(Draft::is_state);
-        kept.push(waiting);
     }
     kept
+}
+
+/// Who no longer listens does not mind.
+fn accept(batch: Vec<Waiting>, tip: &Tip) {
+    for waiting in batch {
+        let _ = waiting.answer.send(Ok(tip.clone()));
+    }
 }
 
 fn refuse(batch: Vec<Waiting>, error: &LedgerError) {

@@ -108,10 +108,17 @@ impl SecondPlace {
     /// Where the place fails, or holds something else: what is not there stays pending.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let pending = self.pending().clone();
+        let mut trouble = None;
         for (chain, (last, checkpoint)) in pending {
-            let done = self.bring(chain, last, &checkpoint).await;
-            self.note(done.as_ref().err().cloned());
-            done?;
+            if let Err(error) = self.bring(chain, last, &checkpoint).await {
+                // One chain that was forked keeps no other back; a place that fails does.
+                let is_chains_own = error.failure == Failure::Untrue;
+                trouble.get_or_insert(error);
+                if is_chains_own {
+                    continue;
+                }
+                break;
+            }
             let mut pending = self.pending();
             if pending
                 .get(&chain)
@@ -120,7 +127,8 @@ impl SecondPlace {
                 pending.remove(&chain);
             }
         }
-        Ok(())
+        self.note(trouble.clone());
+        trouble.map_or(Ok(()), Err)
     }
 
     async fn bring(
@@ -169,6 +177,7 @@ pub(crate) fn read(
 ) -> Result<Checkpoint, Fault> {
     let envelope: Envelope =
         serde_json::from_slice(bytes).map_err(|error| Fault::Unreadable(error.to_string()))?;
+    envelope.must_be(bytes)?;
     let checkpoint = Checkpoint::open(&envelope, keys)?;
     if checkpoint.chain != chain {
         return Err(Fault::OtherChain(checkpoint.chain));

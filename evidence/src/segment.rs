@@ -7,6 +7,9 @@ use crate::digest::{Digest, canonical};
 use crate::envelope::{Envelope, Untrusted};
 use crate::keys::{KeyId, KeyList, Signer};
 
+/// Most faults of one segment that are told; the others are counted.
+const MOST_FAULTS: usize = 100;
+
 /// A segment as it is written: its bytes, and what it adds up to.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -98,6 +101,9 @@ pub enum Fault {
         /// What is there.
         found: u64,
     },
+    /// Entries that the checkpoint signs for are not there.
+    #[error("entries {0} to {1}, which its checkpoint signs for, are gone")]
+    Gone(u64, u64),
     /// An entry does not continue the one before.
     #[error("entry {0} does not continue the one before it: that one, or this, was changed")]
     Unlinked(u64),
@@ -135,6 +141,18 @@ pub struct Read {
     pub at: Option<Timestamp>,
     /// What is wrong with it, first things first.
     pub faults: Vec<Fault>,
+    /// Faults beyond those: an object may be nothing else.
+    pub more_faults: u64,
+}
+
+impl Read {
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(fault);
+        } else {
+            self.more_faults += 1;
+        }
+    }
 }
 
 /// Reads a segment of `chain` that should follow `before` (where that is known), handing each entry to `look`.
@@ -156,9 +174,10 @@ pub fn read(
         clock_steps: 0,
         at: None,
         faults: Vec::new(),
+        more_faults: 0,
     };
     let Some(body) = bytes.strip_suffix(b"\n") else {
-        read.faults.push(Fault::CutOff);
+        read.fault(Fault::CutOff);
         return read;
     };
     let start = body
@@ -175,7 +194,7 @@ pub fn read(
                 take(&mut read, &entry, chain, before);
                 look(&entry);
             }
-            Err(error) => read.faults.push(Fault::Unreadable(error.to_string())),
+            Err(error) => read.fault(Fault::Unreadable(error.to_string())),
         }
         read.head = Digest::of(line);
         read.entries += 1;
@@ -187,27 +206,27 @@ pub fn read(
 fn take(read: &mut Read, entry: &Entry<'_>, chain: ChainId, before: Option<&Tip>) {
     if entry.v != VERSION {
         let why = format!("version {} is not known, only {VERSION}", entry.v);
-        read.faults.push(Fault::Unreadable(why));
+        read.fault(Fault::Unreadable(why));
     }
     if entry.chain != chain {
-        read.faults.push(Fault::OtherChain(entry.chain));
+        read.fault(Fault::OtherChain(entry.chain));
     }
     let expected = match read.last {
-        Some(last) => Some(last + 1),
+        Some(last) => Some(last.saturating_add(1)),
         None => before.map(Tip::next),
     };
     if let Some(expected) = expected
         && entry.seq != expected
     {
         let found = entry.seq;
-        read.faults.push(Fault::OutOfOrder { expected, found });
+        read.fault(Fault::OutOfOrder { expected, found });
     }
     let is_linked = match (read.first, before) {
         (None, None) => true,
         _ => entry.prev == read.head,
     };
     if !is_linked {
-        read.faults.push(Fault::Unlinked(entry.seq));
+        read.fault(Fault::Unlinked(entry.seq));
     }
     if read.at.is_some_and(|at| entry.at < at) {
         read.clock_steps += 1;
@@ -235,23 +254,20 @@ fn close(
         } else {
             Fault::Unreadable(why.into())
         };
-        read.faults.push(fault);
+        read.fault(fault);
         return;
     };
-    // One form only: what can be written in two ways can be changed without being found.
-    if canonical(&envelope).ok().as_deref() != Some(line) {
-        let why = "its signed checkpoint is not in canonical form";
-        read.faults.push(Fault::Unreadable(why.into()));
+    if let Err(fault) = envelope.must_be(line) {
+        read.fault(fault);
     }
     match Checkpoint::open(&envelope, keys) {
         Ok(checkpoint) => {
-            read.faults.extend(
-                disagreement(read, &checkpoint, chain, before, holds_state)
-                    .map(Fault::OtherContent),
-            );
+            if let Some(fault) = disagreement(read, &checkpoint, chain, before, holds_state) {
+                read.fault(fault);
+            }
             read.checkpoint = Some(checkpoint);
         }
-        Err(fault) => read.faults.push(fault),
+        Err(fault) => read.fault(fault),
     }
     read.envelope = Some(envelope);
 }
@@ -263,26 +279,34 @@ fn disagreement(
     chain: ChainId,
     before: Option<&Tip>,
     holds_state: bool,
-) -> Option<&'static str> {
+) -> Option<Fault> {
+    let other = |what| Some(Fault::OtherContent(what));
     if checkpoint.v != VERSION {
-        return Some("version");
+        return other("version");
     }
     if checkpoint.chain != chain {
-        return Some("chain");
+        return other("chain");
     }
-    if read.entries == 0
-        || Some(checkpoint.first) != read.first
-        || Some(checkpoint.last) != read.last
-    {
-        return Some("places");
+    let next = match read.last {
+        Some(last) => last.saturating_add(1),
+        None => checkpoint.first,
+    };
+    if checkpoint.last >= next {
+        return Some(Fault::Gone(next, checkpoint.last));
+    }
+    if Some(checkpoint.first) != read.first || Some(checkpoint.last) != read.last {
+        return other("places");
     }
     if checkpoint.head != read.head {
-        return Some("digest");
+        return other("digest");
     }
     let state = match (holds_state, before) {
         (true, _) => Some(checkpoint.first),
         (false, Some(before)) => before.state,
         (false, None) => checkpoint.state,
     };
-    (checkpoint.state != state).then_some("state")
+    if checkpoint.state != state {
+        return other("state");
+    }
+    None
 }

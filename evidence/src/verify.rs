@@ -3,11 +3,11 @@
 //! It reads every object once, in order, and keeps nothing of what it has read but each chain's tip: memory does not grow with
 //! the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::future::ready;
 
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, FuturesOrdered};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::chain::{ChainId, Checkpoint, Tip};
 use crate::digest::Digest;
 use crate::envelope::{Envelope, Untrusted};
-use crate::keys::KeyList;
+use crate::keys::{KeyId, KeyList};
 use crate::layout;
 use crate::second;
 use crate::segment::{self, Fault};
@@ -161,6 +161,7 @@ impl Verification<'_> {
         let mut walk = Walk {
             asked: self,
             kept: self.kept_by_chain(),
+            seen: HashSet::new(),
             report: Report {
                 place: self.store.place(),
                 second_place: self.second.map(Store::place),
@@ -205,6 +206,8 @@ impl Verification<'_> {
 struct Walk<'v, 'p> {
     asked: &'v Verification<'v>,
     kept: BTreeMap<ChainId, BTreeMap<u64, Vec<Checkpoint>>>,
+    /// Chains that were walked.
+    seen: HashSet<ChainId>,
     report: Report,
     progress: &'p mut (dyn FnMut(Progress) + Send),
 }
@@ -216,12 +219,17 @@ struct Walked {
     before: Option<Tip>,
     /// The highest place seen so far.
     reached: u64,
+    /// The highest place that was listed.
+    listed: u64,
+    /// Places up to here are gone since an earlier one, and that was told.
+    gap: u64,
+    /// The newest key that signed.
+    key: Option<KeyId>,
 }
 
 impl Walk<'_, '_> {
-    fn find(&mut self, kind: Kind, chain: Option<ChainId>, key: &str, what: impl ToString) {
-        if self.report.findings.len() >= self.asked.most_findings {
-            self.report.more_findings += 1;
+    fn find(&mut self, kind: Kind, chain: Option<ChainId>, key: &str, what: impl fmt::Display) {
+        if self.is_only_counted() {
             return;
         }
         self.report.findings.push(Finding {
@@ -232,6 +240,14 @@ impl Walk<'_, '_> {
         });
     }
 
+    /// Counts a finding beyond those that are listed. A place may be full of what does not belong there: what is only counted is
+    /// not written out.
+    fn is_only_counted(&mut self) -> bool {
+        let is_full = self.report.findings.len() >= self.asked.most_findings;
+        self.report.more_findings += u64::from(is_full);
+        is_full
+    }
+
     fn found(&self) -> u64 {
         self.report.findings.len() as u64 + self.report.more_findings
     }
@@ -240,45 +256,78 @@ impl Walk<'_, '_> {
         let asked = self.asked;
         let mut folders = asked.store.folders(layout::CHAINS);
         while let Some(name) = folders.try_next().await? {
-            let Ok(chain) = name.parse::<ChainId>() else {
-                let key = format!("{}/{name}", layout::CHAINS);
-                self.find(Kind::Stray, None, &key, "not the name of a chain");
-                continue;
-            };
-            if asked.concerns(chain) {
-                self.chain(chain).await?;
+            match name.parse() {
+                Ok(chain) if asked.concerns(chain) => self.chain(chain).await?,
+                Ok(_) => {}
+                Err(_) => self.no_chain(layout::CHAINS, &name),
             }
         }
-        let mut strays = asked.store.objects(layout::CHAINS);
-        while let Some(stray) = strays.try_next().await? {
-            let key = format!("{}/{}", layout::CHAINS, stray.name);
-            self.find(Kind::Stray, None, &key, "no object belongs here");
-        }
-        Ok(())
+        self.objects(asked.store, None, layout::CHAINS).await
     }
 
     /// Chains that only a checkpoint outside still knows.
     async fn chains_gone(&mut self) -> Result<(), StoreError> {
         let asked = self.asked;
-        let mut known: Vec<ChainId> = self.kept.keys().copied().collect();
         if let Some(second) = asked.second {
-            let names = second.folders(layout::CHECKPOINTS);
-            let ids = names.try_filter_map(async |name| Ok(name.parse::<ChainId>().ok()));
-            known.extend(ids.try_collect::<Vec<_>>().await?);
-        }
-        known.sort_unstable();
-        known.dedup();
-        for chain in known {
-            let is_there = self
-                .report
-                .chains
-                .iter()
-                .any(|report| report.chain == chain);
-            if !is_there && asked.concerns(chain) {
-                self.chain(chain).await?;
+            let mut folders = second.folders(layout::CHECKPOINTS);
+            while let Some(name) = folders.try_next().await? {
+                match name.parse() {
+                    Ok(chain) => self.gone(chain).await?,
+                    Err(_) => self.no_chain(layout::CHECKPOINTS, &name),
+                }
             }
+            self.objects(second, None, layout::CHECKPOINTS).await?;
+        }
+        let kept: Vec<ChainId> = self.kept.keys().copied().collect();
+        for chain in kept {
+            self.gone(chain).await?;
         }
         Ok(())
+    }
+
+    async fn gone(&mut self, chain: ChainId) -> Result<(), StoreError> {
+        if self.seen.contains(&chain) || !self.asked.concerns(chain) {
+            return Ok(());
+        }
+        self.chain(chain).await
+    }
+
+    fn no_chain(&mut self, root: &str, name: &str) {
+        self.stray(None, root, name, "not the name of a chain");
+    }
+
+    /// Tells every object directly in a folder that has none.
+    async fn objects(
+        &mut self,
+        store: &dyn Store,
+        chain: Option<ChainId>,
+        folder: &str,
+    ) -> Result<(), StoreError> {
+        let mut strays = store.objects(folder);
+        while let Some(stray) = strays.try_next().await? {
+            self.stray(chain, folder, &stray.name, "no object belongs here");
+        }
+        Ok(())
+    }
+
+    /// Tells every folder directly in one that has none.
+    async fn folders(
+        &mut self,
+        store: &dyn Store,
+        chain: ChainId,
+        folder: &str,
+    ) -> Result<(), StoreError> {
+        let mut strays = store.folders(folder);
+        while let Some(stray) = strays.try_next().await? {
+            self.stray(Some(chain), folder, &stray, "no folder belongs here");
+        }
+        Ok(())
+    }
+
+    fn stray(&mut self, chain: Option<ChainId>, folder: &str, name: &str, what: &str) {
+        if !self.is_only_counted() {
+            self.find(Kind::Stray, chain, &format!("{folder}/{name}"), what);
+        }
     }
 
     async fn chain(&mut self, chain: ChainId) -> Result<(), StoreError> {
@@ -297,28 +346,63 @@ impl Walk<'_, '_> {
             },
             before: Some(Tip::EMPTY),
             reached: 0,
+            listed: 0,
+            gap: 0,
+            key: None,
         };
+        self.seen.insert(chain);
         let mut outside = Outside::of(asked, chain, self.kept.remove(&chain).unwrap_or_default());
         let folder = layout::chain(layout::CHAINS, chain);
         let mut shards = asked.store.folders(&folder);
         while let Some(shard) = shards.try_next().await? {
-            self.shard(&mut walked, &mut outside, &format!("{folder}/{shard}"))
+            let Some(number) = layout::shard_number(&shard) else {
+                self.stray(
+                    Some(chain),
+                    &folder,
+                    &shard,
+                    "not the name of a folder of places",
+                );
+                continue;
+            };
+            let shard = format!("{folder}/{shard}");
+            self.shard(&mut walked, &mut outside, &shard, number)
                 .await?;
+            self.folders(asked.store, chain, &shard).await?;
         }
-        let mut strays = asked.store.objects(&folder);
-        while let Some(stray) = strays.try_next().await? {
-            self.find(
-                Kind::Stray,
-                Some(chain),
-                &format!("{folder}/{}", stray.name),
-                "no object belongs here",
-            );
-        }
+        self.objects(asked.store, Some(chain), &folder).await?;
+        self.catch_up(&mut walked, &mut outside).await?;
         self.beyond(&mut walked, &mut outside).await?;
+        if let Some(second) = asked.second {
+            self.strays_outside(second, chain).await?;
+        }
         walked.report.findings = self.found() - before;
         self.report.chains.push(walked.report);
         self.tell();
         Ok(())
+    }
+
+    /// What stands in the second place and is no checkpoint of a chain; the checkpoints themselves are read with the chain.
+    async fn strays_outside(
+        &mut self,
+        second: &dyn Store,
+        chain: ChainId,
+    ) -> Result<(), StoreError> {
+        let folder = layout::chain(layout::CHECKPOINTS, chain);
+        let mut shards = second.folders(&folder);
+        while let Some(shard) = shards.try_next().await? {
+            if layout::shard_number(&shard).is_none() {
+                self.stray(
+                    Some(chain),
+                    &folder,
+                    &shard,
+                    "not the name of a folder of places",
+                );
+            } else {
+                self.folders(second, chain, &format!("{folder}/{shard}"))
+                    .await?;
+            }
+        }
+        self.objects(second, Some(chain), &folder).await
     }
 
     async fn shard(
@@ -326,31 +410,35 @@ impl Walk<'_, '_> {
         walked: &mut Walked,
         outside: &mut Outside<'_>,
         folder: &str,
+        number: u64,
     ) -> Result<(), StoreError> {
         let (store, chain) = (self.asked.store, walked.report.chain);
-        let listed = store.objects(folder).map(|listed| async move {
-            let listed = listed?;
-            let key = format!("{folder}/{}", listed.name);
-            let place = layout::place(&listed.name, layout::SEGMENT)
-                .filter(|place| *place > 0 && layout::segment(chain, *place) == key);
-            let bytes = match place {
-                Some(_) => store.get(&key).await?,
-                None => None,
+        let mut listed = store.objects(folder);
+        let (mut ahead, mut is_listed) = (FuturesOrdered::new(), false);
+        loop {
+            while !is_listed && ahead.len() < AHEAD {
+                let Some(next) = listed.try_next().await? else {
+                    is_listed = true;
+                    break;
+                };
+                let place = layout::place(&next.name, layout::SEGMENT)
+                    .filter(|place| *place > 0 && layout::is_in_shard(*place, number));
+                let Some(place) = place else {
+                    let what = "not the name of a segment of this chain here";
+                    self.stray(Some(chain), folder, &next.name, what);
+                    continue;
+                };
+                let key = format!("{folder}/{}", next.name);
+                ahead.push_back(async move {
+                    let bytes = store.get(&key).await?;
+                    Ok::<_, StoreError>((next, key, place, bytes))
+                });
+            }
+            let Some((listed, key, place, bytes)) = ahead.try_next().await? else {
+                return Ok(());
             };
-            Ok::<_, StoreError>((listed, key, place, bytes))
-        });
-        let mut listed = std::pin::pin!(listed.buffered(AHEAD));
-        while let Some((listed, key, place, bytes)) = listed.try_next().await? {
             self.versions(chain, &key, &listed);
-            let Some(place) = place else {
-                self.find(
-                    Kind::Stray,
-                    Some(chain),
-                    &key,
-                    "not the name of a segment of this chain here",
-                );
-                continue;
-            };
+            walked.listed = walked.listed.max(place);
             let Some(bytes) = bytes else {
                 self.find(Kind::Removed, Some(chain), &key, "listed, and not there");
                 continue;
@@ -358,14 +446,13 @@ impl Walk<'_, '_> {
             self.segment(walked, &key, place, &bytes);
             self.compare(walked, outside).await?;
         }
-        Ok(())
     }
 
     fn versions(&mut self, chain: ChainId, key: &str, listed: &Listed) {
         if listed.versions > 1 {
-            let what = format!(
-                "written over or deleted {} times; the first version was checked",
-                listed.versions - 1
+            let times = listed.versions - 1;
+            let what = format_args!(
+                "written over or deleted {times} times; the first version was checked"
             );
             self.find(Kind::Overwritten, Some(chain), key, what);
         }
@@ -373,19 +460,18 @@ impl Walk<'_, '_> {
 
     fn segment(&mut self, walked: &mut Walked, key: &str, place: u64, bytes: &[u8]) {
         let chain = walked.report.chain;
-        let expected = walked.reached + 1;
+        let reached = walked.reached;
+        let expected = reached.saturating_add(1);
         if place < expected {
-            let what = format!(
-                "begins at {place}, and the chain already reached {}",
-                walked.reached
-            );
+            let what = format_args!("begins at {place}, and the chain already reached {reached}");
             self.find(Kind::Duplicated, Some(chain), key, what);
             return;
         }
         if place > expected {
-            let what = format!("entries {expected} to {} are gone", place - 1);
+            let what = format_args!("entries {expected} to {} are gone", place - 1);
             self.find(Kind::Removed, Some(chain), key, what);
             walked.before = None;
+            walked.gap = place - 1;
         }
         let mut from = None;
         let read = segment::read(
@@ -397,19 +483,44 @@ impl Walk<'_, '_> {
                 from.get_or_insert(entry.at);
             },
         );
+        self.report.segments += 1;
+        self.report.entries += read.entries;
+        if self.report.segments.is_multiple_of(64) {
+            self.tell();
+        }
+        if let Some(first) = moved(&read, place) {
+            let what = format_args!("written for place {first}, its name says {place}");
+            self.find(Kind::Reordered, Some(chain), key, what);
+            walked.before = None;
+            return;
+        }
         for fault in &read.faults {
             self.find(kind(fault), Some(chain), key, fault);
         }
+        self.report.more_findings += read.more_faults;
         if read.faults.is_empty() && read.first != Some(place) {
             let first = read.first.unwrap_or_default();
-            let what = format!("holds entries from {first}, its name says {place}");
+            let what = format_args!("holds entries from {first}, its name says {place}");
             self.find(Kind::Reordered, Some(chain), key, what);
         }
-        self.report.segments += 1;
-        self.report.entries += read.entries;
+        self.signed_by(walked, key, &read);
         walked.take(&read, place, from);
-        if self.report.segments.is_multiple_of(64) {
-            self.tell();
+    }
+
+    /// Whoever holds a retired key can date back what it signs, but not change the order: the chain went on under the next key.
+    fn signed_by(&mut self, walked: &mut Walked, key: &str, read: &segment::Read) {
+        let Some(envelope) = read.envelope.as_ref().filter(|_| read.checkpoint.is_some()) else {
+            return;
+        };
+        let [signature] = &envelope.signatures;
+        let (before, now) = (walked.key, signature.keyid);
+        match before {
+            Some(before) if before == now => {}
+            Some(before) if self.asked.keys.went_back(before, now) => {
+                let what = format_args!("signed by key {now}, which {before} had replaced by then");
+                self.find(Kind::Forged, Some(walked.report.chain), key, what);
+            }
+            _ => walked.key = Some(now),
         }
     }
 
@@ -425,13 +536,15 @@ impl Walk<'_, '_> {
         {
             for checkpoint in outside.take() {
                 let key = layout::checkpoint(chain, place);
-                if place < last {
-                    let what = format!(
+                if place < last && place <= walked.gap {
+                    // What it was signed for is gone, and that was told.
+                } else if place < last {
+                    let what = format_args!(
                         "signed for a chain that had a segment ending at {place}; this one has none"
                     );
                     self.find(Kind::Forked, Some(chain), &key, what);
                 } else if checkpoint.head != walked.report.head {
-                    let what = format!(
+                    let what = format_args!(
                         "signed for {} at {place}; this record holds {}",
                         checkpoint.head, walked.report.head
                     );
@@ -444,6 +557,28 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
+    /// What its writer added since the chain was listed, where something outside knows of it already.
+    async fn catch_up(
+        &mut self,
+        walked: &mut Walked,
+        outside: &mut Outside<'_>,
+    ) -> Result<(), StoreError> {
+        while outside.peek(self).await?.is_some() {
+            let next = walked.reached.saturating_add(1);
+            if next <= walked.listed {
+                return Ok(());
+            }
+            let key = layout::segment(walked.report.chain, next);
+            let Some(bytes) = self.asked.store.get(&key).await? else {
+                return Ok(());
+            };
+            walked.listed = next;
+            self.segment(walked, &key, next, &bytes);
+            self.compare(walked, outside).await?;
+        }
+        Ok(())
+    }
+
     /// What is known outside beyond the chain's end.
     async fn beyond(
         &mut self,
@@ -451,15 +586,16 @@ impl Walk<'_, '_> {
         outside: &mut Outside<'_>,
     ) -> Result<(), StoreError> {
         let (chain, last) = (walked.report.chain, walked.report.last);
+        let mut farthest = None;
         while let Some(place) = outside.peek(self).await? {
             outside.take();
-            let what = format!("entries {} to {place} were recorded and are gone", last + 1);
-            self.find(
-                Kind::Truncated,
-                Some(chain),
-                &layout::checkpoint(chain, place),
-                what,
-            );
+            farthest = Some(place);
+        }
+        if let Some(place) = farthest {
+            let first = last.saturating_add(1);
+            let what = format_args!("entries {first} to {place} were recorded and are gone");
+            let key = layout::checkpoint(chain, place);
+            self.find(Kind::Truncated, Some(chain), &key, what);
         }
         Ok(())
     }
@@ -476,12 +612,22 @@ impl Walk<'_, '_> {
         self.report.sound = self.found() == 0;
         let unborne = |chain: &&ChainReport| chain.borne_out.is_none_or(|place| place < chain.last);
         let open = self.report.chains.iter().filter(unborne).count();
+        let chains = self.report.chains.len();
         let outside = self.asked.second.is_some() || !self.asked.kept.is_empty();
-        if !outside {
-            self.report.not_shown.push("that nothing is missing at the end of a chain: no checkpoint from outside the record was given (--second-place, --checkpoint)".into());
-        } else if open > 0 {
-            self.report.not_shown.push(format!("that nothing is missing at the end of {open} of {} chains: no checkpoint outside the record reaches their last entry", self.report.chains.len()));
+        let mut not_shown = Vec::new();
+        if chains == 0 {
+            not_shown.push(format!(
+                "anything: there is no such record at {}; is this the right place?",
+                self.report.place
+            ));
         }
+        let end = "that nothing at the end of a chain is missing, or was written anew by a holder of the key";
+        if !outside {
+            not_shown.push(format!("{end}: no checkpoint from outside the record was given (--second-place, --checkpoint)"));
+        } else if open > 0 {
+            not_shown.push(format!("{end}: no checkpoint outside the record reaches the last entry of {open} of {chains} chains"));
+        }
+        self.report.not_shown = not_shown;
         self.report
     }
 }
@@ -490,7 +636,10 @@ impl Walked {
     fn take(&mut self, read: &segment::Read, place: u64, from: Option<Timestamp>) {
         let report = &mut self.report;
         report.entries += read.entries;
-        report.clock_steps += read.clock_steps;
+        let stepped_between = from
+            .zip(report.until)
+            .is_some_and(|(from, until)| from < until);
+        report.clock_steps += read.clock_steps + u64::from(stepped_between);
         report.from = report.from.or(from);
         report.until = read.at.or(report.until);
         let signed = read.checkpoint.as_ref().filter(|checkpoint| {
@@ -498,7 +647,8 @@ impl Walked {
                 && checkpoint.first == place
                 && checkpoint.last >= place
         });
-        let seen = read.last.unwrap_or(place).max(place);
+        // What is not signed is believed no place: as many as there are lines.
+        let seen = place.saturating_add(read.entries.saturating_sub(1));
         let (last, head) = match signed {
             Some(checkpoint) => (checkpoint.last, checkpoint.head),
             None => (seen, read.head),
@@ -607,6 +757,7 @@ impl<'v> Outside<'v> {
 /// Every object below a chain's folder with its key, shard by shard.
 fn names(store: &dyn Store, folder: String) -> Names<'_> {
     let shards = store.folders(&folder);
+    let shards = shards.try_filter(|shard| ready(layout::shard_number(shard).is_some()));
     let objects = shards.map(move |shard| match shard {
         Err(error) => stream::once(ready(Err(error))).boxed(),
         Ok(shard) => {
@@ -619,11 +770,21 @@ fn names(store: &dyn Store, folder: String) -> Names<'_> {
     objects.flatten().boxed()
 }
 
+/// Where a segment was written for, if that is elsewhere.
+fn moved(read: &segment::Read, place: u64) -> Option<u64> {
+    let first = read.checkpoint.as_ref()?.first;
+    (first != place && read.first == Some(first)).then_some(first)
+}
+
 fn kind(fault: &Fault) -> Kind {
     match fault {
-        Fault::Missing | Fault::CutOff => Kind::Removed,
+        Fault::Missing | Fault::CutOff | Fault::Gone(..) => Kind::Removed,
         Fault::OtherChain(_) => Kind::Reordered,
         Fault::OutOfOrder { expected, found } if found > expected => Kind::Removed,
+        // The entry before, once more.
+        Fault::OutOfOrder { expected, found } if found.saturating_add(1) == *expected => {
+            Kind::Duplicated
+        }
         Fault::OutOfOrder { .. } => Kind::Reordered,
         Fault::Unlinked(_) | Fault::OtherContent(_) => Kind::Changed,
         Fault::Unreadable(_) | Fault::Untrusted(Untrusted::NotBase64 | Untrusted::OtherType(_)) => {

@@ -134,6 +134,10 @@ impl fmt::Display for StoreError {
     }
 }
 
+/// Most folders and most objects of one folder that are looked at for the newest place: a hundred times what a record has.
+const MOST_FOLDERS: usize = 1_000_000;
+const MOST_OBJECTS: usize = 1_000_000;
+
 /// The highest place of a chain that anything is named after below `root`.
 pub(crate) async fn newest(
     store: &dyn Store,
@@ -142,13 +146,31 @@ pub(crate) async fn newest(
     ending: &str,
 ) -> Result<Option<u64>, StoreError> {
     let folder = layout::chain(root, id);
-    let shards: Vec<String> = store.folders(&folder).try_collect().await?;
-    for shard in shards.iter().rev() {
-        let objects = store.objects(&format!("{folder}/{shard}"));
-        let places = objects.try_filter_map(async |object| Ok(layout::place(&object.name, ending)));
-        let newest = places
-            .try_fold(None, async |newest, place| Ok(newest.max(Some(place))))
-            .await?;
+    let too_many = |key: &str, what: &str| StoreError {
+        place: store.place(),
+        key: key.to_owned(),
+        failure: Failure::Malformed,
+        why: format!("it holds more {what} than a record ever does"),
+    };
+    let mut folders = store.folders(&folder);
+    let mut shards = Vec::new();
+    while let Some(name) = folders.try_next().await? {
+        shards.extend(layout::shard_number(&name));
+        if shards.len() > MOST_FOLDERS {
+            return Err(too_many(&folder, "folders"));
+        }
+    }
+    for shard in shards.into_iter().rev() {
+        let folder = layout::shard_of(root, id, shard);
+        let mut objects = store.objects(&folder);
+        let (mut newest, mut count) = (None, 0);
+        while let Some(object) = objects.try_next().await? {
+            newest = newest.max(layout::place(&object.name, ending));
+            count += 1;
+            if count > MOST_OBJECTS {
+                return Err(too_many(&folder, "objects"));
+            }
+        }
         if newest.is_some() {
             return Ok(newest);
         }
