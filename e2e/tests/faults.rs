@@ -170,6 +170,7 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
         record_key: record.key(),
         record_keys: Some(record.keys()),
         record_second_place: None,
+        record_accept_loss: false,
         state_folder: None,
         probe_interval_seconds: 300,
         namespace: "tenure-system".into(),

@@ -170,7 +170,7 @@ fn draft(number: usize) -> Draft {
             object: format!("NetworkPolicy {tenant}-prod/tenure-default-deny"),
             what: "spec.policyTypes was changed; it is as accepted again".into(),
             opened_at: Some("2026-05-01T10:00:00Z".into()),
-            closed_at: "2026-05-01T10:00:00.420Z".into(),
+            closed_at: Some("2026-05-01T10:00:00.420Z".into()),
             actor: "claimed kubectl-edit".into(),
         },
         2 => Event::SpecAccepted {
@@ -179,6 +179,7 @@ fn draft(number: usize) -> Draft {
             generation: Some(7),
             rendering: digest,
             changed_by: Some("system:serviceaccount:flux-system:kustomize-controller".into()),
+            approval: None,
         },
         _ => Event::VerdictsChanged {
             tenant,
@@ -187,6 +188,7 @@ fn draft(number: usize) -> Draft {
                     id: id.into(),
                     from: Some("Compliant".into()),
                     to: "Unknown".into(),
+                    seen: None,
                 })
                 .into(),
         },

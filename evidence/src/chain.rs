@@ -176,6 +176,9 @@ pub struct Checkpoint {
     pub head: Digest,
     /// Place of the segment's last entry: the length of the chain.
     pub last: u64,
+    /// Up to where the chain once reached, was lost, and was allowed to go on without what is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<u64>,
     /// First place of the segment that holds the newest `state`; absent before there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<u64>,
@@ -219,6 +222,8 @@ pub struct Tip {
     pub head: Digest,
     /// First place of the segment that holds the newest `state`.
     pub state: Option<u64>,
+    /// Up to where it once reached and was allowed to go on without what is gone.
+    pub resumed: Option<u64>,
 }
 
 impl Tip {
@@ -227,6 +232,7 @@ impl Tip {
         last: 0,
         head: Digest::NONE,
         state: None,
+        resumed: None,
     };
 
     /// Where the next segment begins.
@@ -241,6 +247,7 @@ impl From<&Checkpoint> for Tip {
             last: checkpoint.last,
             head: checkpoint.head,
             state: checkpoint.state,
+            resumed: checkpoint.resumed,
         }
     }
 }

@@ -32,6 +32,18 @@ pub enum Event {
         #[serde(rename = "keyID")]
         key_id: String,
     },
+    /// The chain lost entries, and somebody allowed it to go on without them.
+    #[serde(rename = "record.resumed")]
+    RecordResumed {
+        /// Up to where it reached.
+        known: u64,
+        /// The digest of that entry.
+        head: String,
+        /// Who knows that.
+        source: String,
+        /// Up to where it was found to reach.
+        found: u64,
+    },
     /// A tenant's spec was accepted, and is enforced from now on.
     #[serde(rename = "spec.accepted")]
     SpecAccepted {

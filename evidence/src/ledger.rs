@@ -10,10 +10,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::chain::{ChainId, Draft, Tip};
 use crate::digest::{Digest, canonical};
 use crate::envelope::Envelope;
+use crate::event::Event;
 use crate::keys::{KeyId, KeyList, Signer};
 use crate::layout;
 use crate::second::SecondPlace;
@@ -113,6 +115,7 @@ pub struct Ledger {
     signer: Signer,
     keys: KeyList,
     clock: fn() -> Timestamp,
+    accepts_loss: bool,
     chains: Mutex<HashMap<ChainId, Arc<Chain>>>,
     trouble: Mutex<Option<LedgerError>>,
 }
@@ -139,6 +142,8 @@ struct Known {
     tip: Tip,
     /// Who signed it; nothing while there is no entry.
     key: Option<KeyId>,
+    /// What was known of it and is gone, where that was just accepted: the next segment says so.
+    lost: Option<Event>,
 }
 
 #[derive(Clone, Copy)]
@@ -179,8 +184,18 @@ impl Ledger {
             signer,
             keys,
             clock,
+            accepts_loss: false,
             chains: Mutex::default(),
             trouble: Mutex::default(),
+        }
+    }
+
+    /// Lets chains that went back go on from what is there, for as long as this ledger is used. Each says so in an entry of its own.
+    #[must_use]
+    pub fn accepting_loss(self) -> Self {
+        Self {
+            accepts_loss: true,
+            ..self
         }
     }
 
@@ -338,11 +353,16 @@ impl Ledger {
             };
             let tip = &found.tip;
             batch = part(batch, id, tip);
-            let drafts: Vec<Draft> = batch.iter().flat_map(|one| one.drafts.clone()).collect();
+            let mut drafts: Vec<Draft> = batch.iter().flat_map(|one| one.drafts.clone()).collect();
             if drafts.is_empty() {
                 accept(batch, tip);
                 return Some(found);
             }
+            let lost = found
+                .lost
+                .as_ref()
+                .map(|lost| lost.draft(Uuid::new_v4(), (self.clock)()));
+            drafts.splice(0..0, lost);
             let segment = match self.segment_after(id, &found, &drafts) {
                 Ok(segment) => segment,
                 Err(error) => {
@@ -360,6 +380,7 @@ impl Ledger {
                     return Some(Known {
                         tip: segment.tip,
                         key: Some(self.signer.id()),
+                        lost: None,
                     });
                 }
                 Ok(Claim::Taken) => {}
@@ -439,17 +460,7 @@ impl Ledger {
             Some(first) => self.tip(id, first).await?,
             None => (Tip::EMPTY, None),
         };
-        let farthest = *chain.farthest();
-        if let Some(known) = farthest
-            && (tip.last < known.last || (tip.last == known.last && tip.head != known.head))
-        {
-            return Err(LedgerError::WentBack {
-                chain: id,
-                found: tip.last,
-                known: known.last,
-                source_of: known.source,
-            });
-        }
+        let (tip, lost) = self.agreed(id, chain, tip)?;
         let key = signed.as_ref().map(|envelope| envelope.signatures[0].keyid);
         // Whoever wrote it may have died before it brought this there.
         if let (Some(second), Some(checkpoint)) = (&self.second, signed)
@@ -457,7 +468,39 @@ impl Ledger {
         {
             second.tell(id, tip.last, checkpoint);
         }
-        Ok(Known { tip, key })
+        Ok(Known { tip, key, lost })
+    }
+
+    /// Holds a tip against what is known of the chain elsewhere: it may be longer, never shorter, unless its loss was accepted.
+    fn agreed(
+        &self,
+        id: ChainId,
+        chain: &Chain,
+        mut tip: Tip,
+    ) -> Result<(Tip, Option<Event>), LedgerError> {
+        let Some(known) = *chain.farthest() else {
+            return Ok((tip, None));
+        };
+        let is_there = tip.last > known.last || (tip.last == known.last && tip.head == known.head);
+        if is_there || tip.resumed >= Some(known.last) {
+            return Ok((tip, None));
+        }
+        if !self.accepts_loss {
+            return Err(LedgerError::WentBack {
+                chain: id,
+                found: tip.last,
+                known: known.last,
+                source_of: known.source,
+            });
+        }
+        tip.resumed = Some(known.last);
+        let lost = Event::RecordResumed {
+            known: known.last,
+            head: known.head.to_string(),
+            source: known.source.into(),
+            found: tip.last,
+        };
+        Ok((tip, Some(lost)))
     }
 
     async fn tip(&self, id: ChainId, first: u64) -> Result<(Tip, Option<Envelope>), LedgerError> {

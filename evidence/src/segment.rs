@@ -57,13 +57,20 @@ impl Segment {
         } else {
             tip.state
         };
-        let tip = Tip { last, head, state };
+        let resumed = tip.resumed;
+        let tip = Tip {
+            last,
+            head,
+            state,
+            resumed,
+        };
         let checkpoint = Checkpoint {
             at,
             chain,
             first,
             head,
             last,
+            resumed,
             state,
             v: VERSION,
         };

@@ -32,7 +32,7 @@ enum Does {
     /// Nothing, and says so.
     Fails(Failure),
     /// What it should, and says it failed.
-    DoesAndFails(Failure),
+    LosesTheAnswer(Failure),
     /// Nothing, and says it did.
     Forgets,
     /// Half of it, and says it did.
@@ -101,7 +101,7 @@ impl Store for Faulty {
                     self.inner.create(key, bytes).await
                 }
                 Does::Fails(failure) => Err(self.error(key, failure)),
-                Does::DoesAndFails(failure) => {
+                Does::LosesTheAnswer(failure) => {
                     self.inner.create(key, bytes).await?;
                     Err(self.error(key, failure))
                 }
@@ -115,7 +115,9 @@ impl Store for Faulty {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
         async move {
             match self.next().await {
-                Does::Fails(failure) | Does::DoesAndFails(failure) => Err(self.error(key, failure)),
+                Does::Fails(failure) | Does::LosesTheAnswer(failure) => {
+                    Err(self.error(key, failure))
+                }
                 _ => self.inner.get(key).await,
             }
         }
@@ -126,7 +128,7 @@ impl Store for Faulty {
         let folder = folder.to_owned();
         let listed = async move {
             match self.next().await {
-                Does::Fails(failure) | Does::DoesAndFails(failure) => {
+                Does::Fails(failure) | Does::LosesTheAnswer(failure) => {
                     let error = Err(self.error(&folder, failure));
                     futures::stream::iter([error]).boxed()
                 }
@@ -140,7 +142,7 @@ impl Store for Faulty {
         let folder = folder.to_owned();
         let listed = async move {
             match self.next().await {
-                Does::Fails(failure) | Does::DoesAndFails(failure) => {
+                Does::Fails(failure) | Does::LosesTheAnswer(failure) => {
                     let error = Err(self.error(&folder, failure));
                     futures::stream::iter([error]).boxed()
                 }
@@ -205,7 +207,7 @@ async fn whatever_a_store_answers_nothing_acknowledged_is_lost() {
             ]);
             match chance.below(6) {
                 0 => Does::Fails(failure),
-                1 => Does::DoesAndFails(failure),
+                1 => Does::LosesTheAnswer(failure),
                 2 => Does::Forgets,
                 3 => Does::Yields(2),
                 _ => Does::Well,
@@ -230,7 +232,7 @@ async fn an_answer_that_was_lost_after_the_work_counts_as_done() {
         let record = Arc::new(Memory::default());
         // Looked for folders; created; read back.
         let store = Faulty::new(&record, move |asked| match asked {
-            1 => Does::DoesAndFails(failure),
+            1 => Does::LosesTheAnswer(failure),
             _ => Does::Well,
         });
         let tip = ledger(store).append(TENANT, vec![noted(1)]).await.unwrap();
@@ -244,7 +246,7 @@ async fn what_is_tried_again_after_an_unknown_end_stands_at_worst_twice_under_on
     let record = Arc::new(Memory::default());
     // Neither the answer nor what reads it back arrives.
     let store = Faulty::new(&record, |asked| match asked {
-        1 | 2 => Does::DoesAndFails(Failure::TimedOut),
+        1 | 2 => Does::LosesTheAnswer(Failure::TimedOut),
         _ => Does::Well,
     });
     let ledger = ledger(store);
@@ -442,7 +444,7 @@ async fn killed_at_any_request_the_record_is_whole() {
             // From then on nothing arrives any more; whether the last request did is the other half of the cases.
             let plan = move |asked: u64| match asked.cmp(&killed_at) {
                 std::cmp::Ordering::Less => Does::Well,
-                std::cmp::Ordering::Equal if does_it => Does::DoesAndFails(Failure::Unreachable),
+                std::cmp::Ordering::Equal if does_it => Does::LosesTheAnswer(Failure::Unreachable),
                 _ => Does::Fails(Failure::Unreachable),
             };
             let store = Faulty::new(&record, plan);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tenure_evidence::verify::{Report, Verification};
 use tenure_evidence::{
-    Base, ChainId, Draft, Folder, KeyList, Ledger, LedgerError, SecondPlace, Signer, Store,
+    Base, ChainId, Draft, Folder, KeyList, Ledger, LedgerError, SecondPlace, Signer, Store, layout,
 };
 use uuid::Uuid;
 
@@ -209,6 +209,39 @@ async fn a_record_put_back_with_its_checkpoints_is_found_by_the_second_place() {
         matches!(same, Err(LedgerError::WentBack { .. })),
         "{same:?}"
     );
+}
+
+#[tokio::test]
+async fn an_accepted_loss_is_on_record_and_the_chain_goes_on() {
+    let place = Place::new();
+    let second = place.second();
+    let ledger = place.ledger(Some(second.clone()));
+    for number in 0..3 {
+        ledger.append(TENANT, vec![noted(number)]).await.unwrap();
+    }
+    second.flush().await.unwrap();
+    let newest = place.folder.path().join(layout::segment(TENANT, 3));
+    std::fs::remove_file(newest).unwrap();
+    let held = place.ledger(Some(place.second())).recall(TENANT).await;
+    assert!(
+        matches!(held, Err(LedgerError::WentBack { .. })),
+        "{held:?}"
+    );
+    let second = place.second();
+    let accepting = place.ledger(Some(second.clone())).accepting_loss();
+    accepting.append(TENANT, vec![noted(3)]).await.unwrap();
+    // Without the permission it goes on all the same: what was accepted once stands in the chain.
+    let after = place.ledger(Some(place.second()));
+    assert_eq!(after.append(TENANT, vec![noted(4)]).await.unwrap().last, 5);
+    let bytes = std::fs::read(place.folder.path().join(layout::segment(TENANT, 3))).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(
+        text.contains(r#""found":2"#) && text.contains(r#""known":3"#),
+        "{text}"
+    );
+    // Whoever verifies is told for ever.
+    let report = place.verify().await;
+    assert!(!report.sound, "{report:#?}");
 }
 
 fn copy_folder(from: &Path, to: &Path) {

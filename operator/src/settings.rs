@@ -54,6 +54,9 @@ pub struct Settings {
     /// Where checkpoints also go, and this process cannot overwrite them: a folder or s3://bucket/prefix.
     #[arg(long, env = "TENURE_RECORD_SECOND_PLACE")]
     pub record_second_place: Option<String>,
+    /// Lets chains of the record that lost entries go on from what is there, and say so: once, after a loss that cannot be mended.
+    #[arg(long, env = "TENURE_RECORD_ACCEPT_LOSS", default_value_t = false)]
+    pub record_accept_loss: bool,
     /// A folder that outlives this process, for what happened and is not recorded yet.
     #[arg(long, env = "TENURE_STATE_FOLDER")]
     pub state_folder: Option<PathBuf>,

@@ -101,6 +101,7 @@ mod tests {
             record_key: "/key.pem".into(),
             record_keys: None,
             record_second_place: None,
+            record_accept_loss: false,
             state_folder: None,
             instance: None,
         }

@@ -42,7 +42,11 @@ pub fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
         .map(place)
         .transpose()?;
     let second = second.map(|store| Arc::new(SecondPlace::new(store)));
-    let ledger = Ledger::new(store, second.clone(), signer, keys, Timestamp::now);
+    let mut ledger = Ledger::new(store, second.clone(), signer, keys, Timestamp::now);
+    if settings.record_accept_loss {
+        tracing::warn!("the loss of entries of the record is accepted; take the setting out again");
+        ledger = ledger.accepting_loss();
+    }
     Ok(Opened {
         ledger: Arc::new(ledger),
         second,
