@@ -513,7 +513,7 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         &ANYTHING,
         |_, case, chance| {
             let key = some_key(&case.record, chance);
-            let more: &[u8] = chance.of(&[&b"\n"[..], b" ", b"{}\n", b" \n", b"\0"]);
+            let more = chance.of(&[&b"\n"[..], b" ", b"{}\n", b" \n", b"\0"]);
             let bytes = [&case.record[&key], more].concat();
             case.record.insert(key, bytes.into());
             Some(Unsound)
@@ -524,7 +524,7 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         &[Outside::SecondPlace],
         |_, case, chance| {
             let key = some_key(&case.second, chance);
-            let more: &[u8] = chance.of(&[&b"\n"[..], b" ", b"{}", b"\0"]);
+            let more = chance.of(&[&b"\n"[..], b" ", b"{}", b"\0"]);
             let bytes = [&case.second[&key], more].concat();
             case.second.insert(key, bytes.into());
             Some(Found(&[Kind::Unreadable]))
