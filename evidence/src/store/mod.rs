@@ -139,7 +139,10 @@ const MOST_FOLDERS: usize = 1_000_000;
 const MOST_OBJECTS: usize = 1_000_000;
 
 /// The highest place of a chain that anything is named after below `root`.
-pub(crate) async fn newest(
+///
+/// # Errors
+/// Where the store cannot be read.
+pub async fn newest(
     store: &dyn Store,
     root: &str,
     id: ChainId,

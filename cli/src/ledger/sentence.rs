@@ -1,0 +1,235 @@
+//! One sentence for each event, for people.
+
+use serde_json::value::RawValue;
+use tenure_evidence::Event;
+use tenure_evidence::event::VerdictChange;
+
+use crate::output::plain;
+
+/// What an event says; one that is not known stands as it is.
+pub fn of(event: &RawValue) -> String {
+    let sentence = serde_json::from_str(event.get())
+        .map_or_else(|_| event.get().to_owned(), |event| sentence(&event));
+    plain(&sentence).into_owned()
+}
+
+/// Whose tenant an event names.
+pub fn tenant(event: &RawValue) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(event.get()).ok()?;
+    let named = event.get("tenant").or_else(|| event["state"].get("tenant"));
+    named?.as_str().map(str::to_owned)
+}
+
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::State { .. } => {
+            "All that this chain must not forget was written down anew (whole with --json).".into()
+        }
+        Event::OperatorStarted {
+            version,
+            cluster_version,
+            instance,
+            key_id,
+        } => {
+            let on = cluster_version.as_ref();
+            let on = on.map_or_else(String::new, |version| format!(" on Kubernetes {version}"));
+            format!("Operator {version} ({instance}){on} began to lead and signs with {key_id}.")
+        }
+        Event::SpecAccepted {
+            tenant,
+            digest,
+            generation,
+            rendering,
+            changed_by,
+        } => {
+            let generation = generation.map_or_else(String::new, |generation| {
+                format!(", generation {generation}")
+            });
+            let by = by(changed_by.as_deref());
+            format!("Spec of {tenant} accepted: {digest}{generation}{by}, rendered as {rendering}.")
+        }
+        Event::TenantFrozen { tenant, reason } => {
+            format!("{tenant} frozen ({reason}): isolation is kept, nothing else happens.")
+        }
+        Event::TenantThawed { tenant } => format!("{tenant} goes on."),
+        Event::TenantEnded { tenant } => {
+            format!("{tenant} ended; its name and tenantID are not used again.")
+        }
+        Event::TenantUsed { tenant } => {
+            format!("{tenant} holds something for the first time: no longer simply deleted.")
+        }
+        Event::NamespaceParked { namespace } => {
+            format!("Namespace {namespace} left its tenant's list: isolated, not deleted.")
+        }
+        Event::NamespaceUnparked { namespace } => {
+            format!("Parked namespace {namespace} is in use again.")
+        }
+        Event::NamespaceAdopted {
+            namespace,
+            approval,
+        } => format!("Namespace {namespace} taken over, allowed by Approval {approval}."),
+        Event::ApprovalGiven {
+            approval,
+            action,
+            decision,
+            subject,
+            digest,
+            approver,
+            made_at,
+            ..
+        } => format!(
+            "{approver} decided {decision} on {action} of {subject} as {digest}, at {made_at} (Approval {approval})."
+        ),
+        Event::ApprovalUsed { approval, action } => {
+            format!("Approval {approval} was acted on: {action}.")
+        }
+        Event::DriftRepaired {
+            tenant,
+            control,
+            object,
+            what,
+            opened_at,
+            closed_at,
+            actor,
+        } => {
+            let since = opened_at.as_ref().map_or_else(
+                || "since when is not known".to_owned(),
+                |since| format!("since {since} at the earliest"),
+            );
+            format!(
+                "{object} of {tenant} was not as accepted ({what}; {control}), {since}, by {actor}; repaired at {closed_at}."
+            )
+        }
+        Event::DriftOpen {
+            tenant,
+            object,
+            what,
+            closed,
+        } => {
+            let state = if *closed {
+                "no longer stands"
+            } else {
+                "stands"
+            };
+            format!("{object} of {tenant} is not as accepted and {state} open: {what}.")
+        }
+        Event::VerdictsChanged { tenant, controls } => {
+            let changes: Vec<_> = controls.iter().map(change).collect();
+            format!("Verdicts on {tenant}: {}.", changes.join(", "))
+        }
+        Event::PolicyAccepted { digest, replaces } => {
+            let before = replaces.as_ref();
+            let before = before.map_or_else(String::new, |before| format!(" in place of {before}"));
+            format!("Settings of the platform in force: {digest}{before}.")
+        }
+        Event::GuardGap { guard, why, closed } => {
+            let state = if *closed {
+                "is whole again"
+            } else {
+                "has a gap"
+            };
+            format!("Guard {guard} {state}: {why}.")
+        }
+        Event::HoldPlaced {
+            hold,
+            tenant,
+            digest,
+        } => format!("Legal hold {hold} placed on {tenant}: {digest}."),
+        Event::HoldReleased { hold, approval } => {
+            format!("Legal hold {hold} released, allowed by Approval {approval}.")
+        }
+        Event::AttestationGiven {
+            attestation,
+            control,
+            digest,
+            issued_on,
+            valid_until,
+        } => format!(
+            "{control} attested from {issued_on} until {valid_until}: {digest} (Attestation {attestation})."
+        ),
+    }
+}
+
+fn by(who: Option<&str>) -> String {
+    who.map_or_else(String::new, |who| format!(", changed by {who}"))
+}
+
+fn change(change: &VerdictChange) -> String {
+    let VerdictChange { id, from, to } = change;
+    let from = from.as_ref();
+    from.map_or_else(
+        || format!("{id} is {to}"),
+        |from| format!("{id} from {from} to {to}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn raw(event: &Value) -> Box<RawValue> {
+        serde_json::value::to_raw_value(event).unwrap()
+    }
+
+    #[test]
+    fn every_event_says_what_happened_to_whom() {
+        let cases = [
+            (
+                json!({"type": "operator.started", "version": "0.1.0", "clusterVersion": "v1.37.2", "instance": "tenure-a", "keyID": "sha256:0a"}),
+                "Operator 0.1.0 (tenure-a) on Kubernetes v1.37.2 began to lead and signs with sha256:0a.",
+            ),
+            (
+                json!({"type": "spec.accepted", "tenant": "acme", "digest": "sha256:0a", "generation": 3, "rendering": "sha256:0b", "changedBy": "security-desk"}),
+                "Spec of acme accepted: sha256:0a, generation 3, changed by security-desk, rendered as sha256:0b.",
+            ),
+            (
+                json!({"type": "approval.given", "approval": "acme-amend", "uid": "u", "action": "Amend", "decision": "Approve", "subject": "CustomerTenant/acme", "digest": "sha256:0a", "digestVersion": 1, "approver": "security-desk", "madeAt": "2026-01-01T00:00:00Z"}),
+                "security-desk decided Approve on Amend of CustomerTenant/acme as sha256:0a, at 2026-01-01T00:00:00Z (Approval acme-amend).",
+            ),
+            (
+                json!({"type": "drift.repaired", "tenant": "acme", "control": "dsa-2.6-logical-separation", "object": "NetworkPolicy acme-prod/tenure-dns", "what": "it was gone", "closedAt": "2026-01-01T00:00:05Z", "actor": "unknown"}),
+                "NetworkPolicy acme-prod/tenure-dns of acme was not as accepted (it was gone; dsa-2.6-logical-separation), since when is not known, by unknown; repaired at 2026-01-01T00:00:05Z.",
+            ),
+            (
+                json!({"type": "verdicts.changed", "tenant": "acme", "controls": [{"id": "a", "to": "Compliant"}, {"id": "b", "from": "Compliant", "to": "Unknown"}]}),
+                "Verdicts on acme: a is Compliant, b from Compliant to Unknown.",
+            ),
+            (
+                json!({"type": "guard.gap", "guard": "exposure", "why": "its binding is gone", "closed": false}),
+                "Guard exposure has a gap: its binding is gone.",
+            ),
+        ];
+        for (event, expect) in cases {
+            assert_eq!(of(&raw(&event)), expect);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stands_as_it_is_and_steers_no_terminal() {
+        let event = raw(&json!({"type": "of.tomorrow", "text": "\u{9b}2J"}));
+        assert_eq!(of(&event), r#"{"text":"\u{9b}2J","type":"of.tomorrow"}"#);
+        // Known by its type, and not whole.
+        let event = raw(&json!({"type": "tenant.ended"}));
+        assert_eq!(of(&event), r#"{"type":"tenant.ended"}"#);
+    }
+
+    #[test]
+    fn a_tenant_is_named_by_events_and_states() {
+        let named = |event: Value| tenant(&raw(&event));
+        assert_eq!(
+            named(json!({"type": "tenant.ended", "tenant": "acme"})),
+            Some("acme".into())
+        );
+        assert_eq!(
+            named(json!({"type": "state", "state": {"tenant": "acme"}})),
+            Some("acme".into())
+        );
+        assert_eq!(
+            named(json!({"type": "state", "state": {"tenant": 5}})),
+            None
+        );
+        assert_eq!(named(json!({"type": "guard.gap"})), None);
+    }
+}
