@@ -36,7 +36,6 @@ enum Command {
     /// The record: verify it, read it, make the keys that sign it. No cluster is needed.
     #[command(subcommand)]
     Ledger(ledger::Command),
-    /// Print a new CustomerTenant, with a tenantID of its own, to complete and to keep in Git.
     New(new::Arguments),
     /// Print the version of this program.
     Version,

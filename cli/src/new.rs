@@ -160,8 +160,7 @@ spec:
     }
     let _ = write!(
         text,
-        "\
-    # Fill in: whom to tell of a security incident (DSA 2.11).
+        r#"    # Fill in: whom to tell of a security incident (DSA 2.11).
     # contacts:
     #   - role: Security
     #     name: ...
@@ -174,22 +173,17 @@ spec:
   agreements:
     - name: dsa
       profile: dsa
-      # Fill in: the day of signature. Until then the agreement is not in force, and nothing counts as compliant by it.
-      signedOn: \"{NOT_SIGNED}\"
+      # Fill in: the day of signature. Until then the agreement is not in force.
+      signedOn: "{NOT_SIGNED}"
       # Fill in: the digest of the signed document (sha256sum FILE), with sha256: before it.
       # documentDigest: sha256:...
+  # Traffic is denied both ways until it is declared in network; what else can be said is in docs/reference/api.md.
   namespaces:
-"
+"#
     );
     for namespace in namespaces {
         let _ = writeln!(text, "    - name: {}", quoted(namespace));
     }
-    text.push_str(
-        "\
-  # Traffic is denied both ways until it is declared in network; deployers, members, quotas and the rest are in
-  # docs/reference/api.md.
-",
-    );
     text
 }
 
@@ -251,6 +245,44 @@ mod tests {
             let id: Uuid = spec.tenant_id.parse().unwrap();
             assert_eq!((id.get_version_num(), id.to_string()), (4, spec.tenant_id));
         }
+    }
+
+    #[test]
+    fn the_file_says_what_to_fill_in() {
+        let expect = r#"# The tenant acme. Keep this file in Git, and never change the tenantID: it is the tenant, whatever happens to the cluster.
+#
+#   kubectl apply --server-side --dry-run=server --filename FILE    says what is still wrong with it
+apiVersion: tenure.dev/v1alpha1
+kind: CustomerTenant
+metadata:
+  name: "acme"
+spec:
+  tenantID: 00000000-0000-0000-0000-000000000007
+  customer:
+    # Fill in: the legal name of the customer.
+    name: "acme"
+    # Fill in: whom to tell of a security incident (DSA 2.11).
+    # contacts:
+    #   - role: Security
+    #     name: ...
+    #     email: ...
+  # Fill in: who answers for the tenant at the provider (DSA 2.1, 2.3).
+  # owner:
+  #   name: ...
+  #   email: ...
+  classification: Restricted
+  agreements:
+    - name: dsa
+      profile: dsa
+      # Fill in: the day of signature. Until then the agreement is not in force.
+      signedOn: "9999-12-31"
+      # Fill in: the digest of the signed document (sha256sum FILE), with sha256: before it.
+      # documentDigest: sha256:...
+  # Traffic is denied both ways until it is declared in network; what else can be said is in docs/reference/api.md.
+  namespaces:
+    - name: "prod"
+"#;
+        assert_eq!(text(&arguments("acme"), Uuid::from_u128(7)), expect);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use kube::core::{ApiResource, Request};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, all_crds};
-use tenure_e2e::paths::repository;
+use tenure_e2e::paths::{repository, target};
+use tenure_e2e::stack::Tool;
 use tenure_e2e::{Identity, Plane};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -697,4 +698,51 @@ async fn examples_are_accepted_without_a_warning() {
         .unwrap()
         .success()
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_new_tenant_from_the_plugin_is_accepted_without_a_warning() {
+    let (plane, _turn) = plane_with_kinds().await;
+    let folder = target().join("debug");
+    let plugin = folder.join("kubectl-tenure");
+    assert!(plugin.exists(), "not built: cargo build --workspace");
+    // As kubectl finds it.
+    let made = tokio::process::Command::new(Tool::Kubectl.binary().unwrap())
+        .args([
+            "tenure",
+            "new",
+            "acme-be",
+            "--customer",
+            "Example: \"Logistics\"",
+        ])
+        .args(["--classification", "Confidential", "--language", "nl"])
+        .args(["--namespace", "prod", "--namespace", "123"])
+        .env("PATH", folder)
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8(made.stdout).unwrap();
+    let told = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "{told}");
+    let kubectl = plane.kubectl(&Identity::admin()).unwrap();
+    let create = [
+        "create",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename",
+        "-",
+    ];
+    let output = kubectl.run_with(&create, &text).await.unwrap();
+    assert!(
+        output.ok && output.stderr.is_empty(),
+        "{}\n{text}",
+        output.stderr
+    );
+    assert!(
+        output
+            .stdout
+            .contains("customertenant.tenure.dev/acme-be created"),
+        "{}",
+        output.stdout
+    );
 }

@@ -19,13 +19,9 @@ use crate::Outcome;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Find out whether a record stands as it was written.
     Verify(verify::Arguments),
-    /// Show what a record holds: its chains, or their entries.
     Show(show::Arguments),
-    /// Make a key that signs the record, and the list by which others verify it.
     Keygen(keygen::Arguments),
-    /// Print the public keys that the operator left in a record, to compare with the published list.
     Keys(keys::Arguments),
 }
 
