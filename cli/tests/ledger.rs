@@ -93,7 +93,7 @@ impl Place {
             object: "NetworkPolicy acme-prod/tenure-dns".into(),
             what: "it was gone".into(),
             opened_at: None,
-            closed_at: "2026-03-01T00:00:00Z".into(),
+            closed_at: Some("2026-03-01T00:00:00Z".into()),
             actor: "unknown".into(),
         };
         let used = Event::TenantUsed {
@@ -528,7 +528,7 @@ fn a_key_is_made_once_for_its_owner_alone() {
     let folder = root.path().join("keys");
     let out = folder.to_str().unwrap();
     let said = tenure(&["ledger", "keygen", "--out", out]).is(0);
-    let (private, list) = (folder.join("signing-key.pem"), folder.join("keys.json"));
+    let (private, list) = (folder.join("signing.pem"), folder.join("keys.json"));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&private)), (0o700, 0o600));
     let signer = Signer::from_file(&private).unwrap();
@@ -578,7 +578,7 @@ async fn a_record_signed_by_both_keys_of_a_rotation_is_sound() {
     );
     fs::copy(format!("{second}/keys.json"), place.path("keys.json")).unwrap();
 
-    let key = |folder: &str| Signer::from_file(&Path::new(folder).join("signing-key.pem")).unwrap();
+    let key = |folder: &str| Signer::from_file(&Path::new(folder).join("signing.pem")).unwrap();
     let may = || "2026-05-31T23:59:59Z".parse().unwrap();
     let june = || "2026-06-01T00:00:00Z".parse().unwrap();
     let noted = || vec![draft("2026-05-01T00:00:00Z", json!({"type": "noted"}))];

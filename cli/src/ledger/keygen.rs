@@ -13,11 +13,11 @@ use tenure_evidence::{KeyList, Signer};
 use super::{instant, key_list, time};
 use crate::{Outcome, output};
 
-const PRIVATE: &str = "signing-key.pem";
+const PRIVATE: &str = "signing.pem";
 const LIST: &str = "keys.json";
 
 const HELP: &str = "\
-Makes an Ed25519 key that signs the record (signing-key.pem: PKCS#8 PEM, readable by you alone) and the dated key list by which \
+Makes an Ed25519 key that signs the record (signing.pem: PKCS#8 PEM, readable by you alone) and the dated key list by which \
 everybody verifies it (keys.json: public). Neither is ever written over, and the private key is never printed.
 
 With --previous the new key takes over from the one in use: the list then holds both, the old one ends where the new one begins, and \
@@ -165,7 +165,7 @@ mod tests {
     fn who_made_a_key_is_told_what_to_do_with_it() {
         let from = "2026-06-01T00:00:00Z".parse().unwrap();
         let first = told(Path::new("keys"), "sha256:00", from, false);
-        assert!(first.contains("--from-file=keys/signing-key.pem --from-file=keys/keys.json"));
+        assert!(first.contains("--from-file=keys/signing.pem --from-file=keys/keys.json"));
         assert!(!first.contains("Stop the operator"), "{first}");
         let next = told(Path::new("keys"), "sha256:00", from, true);
         assert!(

@@ -41,12 +41,15 @@ fn sentence(event: &Event) -> String {
             generation,
             rendering,
             changed_by,
+            approval,
         } => {
             let generation = generation.map_or_else(String::new, |generation| {
                 format!(", generation {generation}")
             });
-            let by = by(changed_by.as_deref());
-            format!("Spec of {tenant} accepted: {digest}{generation}{by}, rendered as {rendering}.")
+            let (by, allowed) = (by(changed_by.as_deref()), allowed(approval.as_deref()));
+            format!(
+                "Spec of {tenant} accepted: {digest}{generation}{by}{allowed}, rendered as {rendering}."
+            )
         }
         Event::TenantFrozen { tenant, reason } => {
             format!("{tenant} frozen ({reason}): isolation is kept, nothing else happens.")
@@ -80,8 +83,8 @@ fn sentence(event: &Event) -> String {
         } => format!(
             "{approver} decided {decision} on {action} of {subject} as {digest}, at {made_at} (Approval {approval})."
         ),
-        Event::ApprovalUsed { approval, action } => {
-            format!("Approval {approval} was acted on: {action}.")
+        Event::ApprovalUsed { approval, digest } => {
+            format!("Approval {approval} was acted on: {digest}.")
         }
         Event::DriftRepaired {
             tenant,
@@ -96,31 +99,33 @@ fn sentence(event: &Event) -> String {
                 || "since when is not known".to_owned(),
                 |since| format!("since {since} at the earliest"),
             );
+            let repaired = closed_at.as_ref().map_or_else(
+                || "whether it was repaired is not known".to_owned(),
+                |at| format!("repaired at {at}"),
+            );
             format!(
-                "{object} of {tenant} was not as accepted ({what}; {control}), {since}, by {actor}; repaired at {closed_at}."
+                "{object} of {tenant} was not as accepted ({what}; {control}), {since}, by {actor}; {repaired}."
             )
-        }
-        Event::DriftOpen {
-            tenant,
-            object,
-            what,
-            closed,
-        } => {
-            let state = if *closed {
-                "no longer stands"
-            } else {
-                "stands"
-            };
-            format!("{object} of {tenant} is not as accepted and {state} open: {what}.")
         }
         Event::VerdictsChanged { tenant, controls } => {
             let changes: Vec<_> = controls.iter().map(change).collect();
             format!("Verdicts on {tenant}: {}.", changes.join(", "))
         }
-        Event::PolicyAccepted { digest, replaces } => {
+        Event::PolicyAccepted {
+            digest,
+            replaces,
+            approval,
+        } => {
             let before = replaces.as_ref();
             let before = before.map_or_else(String::new, |before| format!(" in place of {before}"));
-            format!("Settings of the platform in force: {digest}{before}.")
+            let allowed = allowed(approval.as_deref());
+            format!("Settings of the platform in force: {digest}{before}{allowed}.")
+        }
+        Event::NotesMissed { count } => {
+            let things = crate::output::count(*count, "event is", "events are");
+            format!(
+                "{things} not here: the record took nothing and there was no room to keep them."
+            )
         }
         Event::GuardGap { guard, why, closed } => {
             let state = if *closed {
@@ -154,12 +159,21 @@ fn by(who: Option<&str>) -> String {
     who.map_or_else(String::new, |who| format!(", changed by {who}"))
 }
 
+fn allowed(approval: Option<&str>) -> String {
+    approval.map_or_else(String::new, |approval| {
+        format!(", allowed by Approval {approval}")
+    })
+}
+
 fn change(change: &VerdictChange) -> String {
-    let VerdictChange { id, from, to } = change;
+    let VerdictChange { id, from, to, seen } = change;
     let from = from.as_ref();
+    let seen = seen
+        .as_ref()
+        .map_or_else(String::new, |seen| format!(" ({seen})"));
     from.map_or_else(
-        || format!("{id} is {to}"),
-        |from| format!("{id} from {from} to {to}"),
+        || format!("{id} is {to}{seen}"),
+        |from| format!("{id} from {from} to {to}{seen}"),
     )
 }
 
@@ -181,8 +195,8 @@ mod tests {
                 "Operator 0.1.0 (tenure-a) on Kubernetes v1.37.2 began to lead and signs with sha256:0a.",
             ),
             (
-                json!({"type": "spec.accepted", "tenant": "acme", "digest": "sha256:0a", "generation": 3, "rendering": "sha256:0b", "changedBy": "security-desk"}),
-                "Spec of acme accepted: sha256:0a, generation 3, changed by security-desk, rendered as sha256:0b.",
+                json!({"type": "spec.accepted", "tenant": "acme", "digest": "sha256:0a", "generation": 3, "rendering": "sha256:0b", "changedBy": "security-desk", "approval": "acme-amend"}),
+                "Spec of acme accepted: sha256:0a, generation 3, changed by security-desk, allowed by Approval acme-amend, rendered as sha256:0b.",
             ),
             (
                 json!({"type": "approval.given", "approval": "acme-amend", "uid": "u", "action": "Amend", "decision": "Approve", "subject": "CustomerTenant/acme", "digest": "sha256:0a", "digestVersion": 1, "approver": "security-desk", "madeAt": "2026-01-01T00:00:00Z"}),
@@ -193,8 +207,8 @@ mod tests {
                 "NetworkPolicy acme-prod/tenure-dns of acme was not as accepted (it was gone; dsa-2.6-logical-separation), since when is not known, by unknown; repaired at 2026-01-01T00:00:05Z.",
             ),
             (
-                json!({"type": "verdicts.changed", "tenant": "acme", "controls": [{"id": "a", "to": "Compliant"}, {"id": "b", "from": "Compliant", "to": "Unknown"}]}),
-                "Verdicts on acme: a is Compliant, b from Compliant to Unknown.",
+                json!({"type": "verdicts.changed", "tenant": "acme", "controls": [{"id": "a", "to": "Compliant"}, {"id": "b", "from": "Compliant", "to": "Drifted", "seen": "a label was gone"}]}),
+                "Verdicts on acme: a is Compliant, b from Compliant to Drifted (a label was gone).",
             ),
             (
                 json!({"type": "guard.gap", "guard": "exposure", "why": "its binding is gone", "closed": false}),
