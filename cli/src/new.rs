@@ -18,10 +18,11 @@ const NOT_SIGNED: &str = "9999-12-31";
 const MOST: usize = 64;
 
 const HELP: &str = "\
-Prints the smallest CustomerTenant that the API server accepts, with a tenantID that was made for it and is used for nothing else, and \
-says what to fill in. Nothing is written and no cluster is asked.
+Prints the smallest CustomerTenant that the API server accepts, with a tenantID that was made for it
+and is used for nothing else, and says what to fill in. Nothing is written and no cluster is asked.
 
-Keep the file in Git: the tenantID is the tenant, whatever happens to the cluster. Do not run this again for a tenant that exists.";
+Keep the file in Git: the tenantID is the tenant, whatever happens to the cluster. Do not run this
+again for a tenant that exists.";
 
 const AFTER: &str = "\
 Example:

@@ -17,12 +17,14 @@ const PRIVATE: &str = "signing.pem";
 const LIST: &str = "keys.json";
 
 const HELP: &str = "\
-Makes an Ed25519 key that signs the record (signing.pem: PKCS#8 PEM, readable by you alone) and the dated key list by which \
-everybody verifies it (keys.json: public). Neither is ever written over, and the private key is never printed.
+Makes an Ed25519 key that signs the record (signing.pem: PKCS#8 PEM, readable by you alone) and the
+dated key list by which everybody verifies it (keys.json: public). Neither is ever written over, and
+the private key is never printed.
 
-With --previous the new key takes over from the one in use: the list then holds both, the old one ends where the new one begins, and \
-what the old one signed before that stays verifiable. What it signs after that counts as forged, so stop the operator before that \
-moment and start it with the new key after it. Isolation holds meanwhile.";
+With --previous the new key takes over from the one in use: the list then holds both, the old one
+ends where the new one begins, and what the old one signed before that stays verifiable. What the
+old one signs from then on counts as forged: stop the operator first, or name a later moment with
+--from and stop it before that; start it with the new key. Isolation holds meanwhile.";
 
 const AFTER: &str = "\
 Examples:
@@ -123,7 +125,7 @@ fn told(folder: &Path, id: &str, from: Timestamp, is_rotation: bool) -> String {
     let from = time(from);
     let rotation = if is_rotation {
         format!(
-            "Stop the operator before {from}: what the old key signs from then on counts as forged.\nThen, after it:\n"
+            "0. What the old key signs from {from} on counts as forged: stop the operator before, and go on after that moment.\n"
         )
     } else {
         String::new()
@@ -166,10 +168,10 @@ mod tests {
         let from = "2026-06-01T00:00:00Z".parse().unwrap();
         let first = told(Path::new("keys"), "sha256:00", from, false);
         assert!(first.contains("--from-file=keys/signing.pem --from-file=keys/keys.json"));
-        assert!(!first.contains("Stop the operator"), "{first}");
+        assert!(!first.contains("0. "), "{first}");
         let next = told(Path::new("keys"), "sha256:00", from, true);
         assert!(
-            next.contains("Stop the operator before 2026-06-01T00:00:00Z"),
+            next.contains("0. What the old key signs from 2026-06-01T00:00:00Z on"),
             "{next}"
         );
     }

@@ -11,9 +11,9 @@ use crate::{Outcome, output, place};
 const HELP: &str = "\
 Prints the public keys that the operator left in a record (v1/keys), as a key list.
 
-A list that comes from the record proves nothing by itself: whoever rewrote the record could have put these keys there. Compare it, key \
-by key, with the list that the provider publishes elsewhere, and verify with that one. The ends of keys that were replaced stand in \
-the published list only.";
+A list that comes from the record proves nothing by itself: whoever rewrote the record could have
+put these keys there. Compare it, key by key, with the list that the provider publishes elsewhere,
+and verify with that one. The ends of keys that were replaced stand in the published list only.";
 
 /// Print the public keys that the operator left in a record, to compare with the published list.
 #[derive(Args)]

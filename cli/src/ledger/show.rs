@@ -27,11 +27,13 @@ use crate::{Outcome, place};
 const AHEAD: usize = 8;
 
 const HELP: &str = "\
-Alone: the chains of a record, one for each tenantID and one for the platform. With a chain, a tenant, a type or a time: the entries, \
-in the order of their places, one sentence each. Types and times without a chain go through all chains, one after the other.
+Alone: the chains of a record, one for each tenantID and one for the platform. With a chain, a
+tenant, a type or a time: the entries, in the order of their places, one sentence each. Types and
+times without a chain go through all chains, one after the other.
 
-Entries that stand in a segment with faults are marked with `!`, after what is wrong with it. Showing is not verifying: what is missing \
-at the end of a chain is not seen here, and signatures are checked with --keys only.";
+Entries that stand in a segment with faults are marked with `!`, after what is wrong with it.
+Showing is not verifying: what is missing at the end of a chain is not seen here, and signatures are
+checked with --keys only.";
 
 const AFTER: &str = "\
 Exit codes:

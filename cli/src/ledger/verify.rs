@@ -22,13 +22,14 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// What a verification needs.
 const HELP: &str = "\
-Reads every object of a record once, in order, and holds it against the published key list: entries that were removed, changed, \
-moved, doubled or forged are found, and so is what is missing at the end, where a checkpoint from outside the record knows of it. \
-Nothing is written, no cluster is asked, and a copy on a disk is as good as the original.
+Reads every object of a record once, in order, and holds it against the published key list: entries
+that were removed, changed, moved, doubled or forged are found, and so is what is missing at the
+end, where a checkpoint from outside the record knows of it. Nothing is written, no cluster is
+asked, and a copy on a disk is as good as the original.
 
-The key list must come from where the provider publishes it, never from the record: whoever can rewrite a record can also put a key \
-beside it. Checkpoints bear out a record's end only where its writer could not overwrite them: in the second place, or with somebody \
-who kept one.";
+The key list must come from where the provider publishes it, never from the record: whoever can
+rewrite a record can also put a key beside it. Checkpoints bear out a record's end only where its
+writer could not overwrite them: in the second place, or with somebody who kept one.";
 
 const AFTER: &str = "\
 Exit codes:
