@@ -214,6 +214,66 @@ mod tests {
                 json!({"type": "guard.gap", "guard": "exposure", "why": "its binding is gone", "closed": false}),
                 "Guard exposure has a gap: its binding is gone.",
             ),
+            (
+                json!({"type": "guard.gap", "guard": "exposure", "why": "its binding is gone", "closed": true}),
+                "Guard exposure is whole again: its binding is gone.",
+            ),
+            (
+                json!({"type": "state", "state": {"secret": "x"}}),
+                "All that this chain must not forget was written down anew (whole with --json).",
+            ),
+            (
+                json!({"type": "tenant.frozen", "tenant": "acme", "reason": "RecordMismatch"}),
+                "acme frozen (RecordMismatch): isolation is kept, nothing else happens.",
+            ),
+            (
+                json!({"type": "tenant.thawed", "tenant": "acme"}),
+                "acme goes on.",
+            ),
+            (
+                json!({"type": "tenant.used", "tenant": "acme"}),
+                "acme holds something for the first time: no longer simply deleted.",
+            ),
+            (
+                json!({"type": "namespace.parked", "namespace": "acme-prod"}),
+                "Namespace acme-prod left its tenant's list: isolated, not deleted.",
+            ),
+            (
+                json!({"type": "namespace.unparked", "namespace": "acme-prod"}),
+                "Parked namespace acme-prod is in use again.",
+            ),
+            (
+                json!({"type": "namespace.adopted", "namespace": "old", "approval": "acme-adopt"}),
+                "Namespace old taken over, allowed by Approval acme-adopt.",
+            ),
+            (
+                json!({"type": "approval.used", "approval": "acme-adopt", "digest": "sha256:0a"}),
+                "Approval acme-adopt was acted on: sha256:0a.",
+            ),
+            (
+                json!({"type": "drift.repaired", "tenant": "acme", "control": "c", "object": "Namespace acme-prod", "what": "a label", "openedAt": "2026-01-01T00:00:00Z", "actor": "claimed kubectl-edit"}),
+                "Namespace acme-prod of acme was not as accepted (a label; c), since 2026-01-01T00:00:00Z at the earliest, by claimed kubectl-edit; whether it was repaired is not known.",
+            ),
+            (
+                json!({"type": "policy.accepted", "digest": "sha256:0a", "replaces": "sha256:0b", "approval": "loosen"}),
+                "Settings of the platform in force: sha256:0a in place of sha256:0b, allowed by Approval loosen.",
+            ),
+            (
+                json!({"type": "notes.missed", "count": 2}),
+                "2 events are not here: the record took nothing and there was no room to keep them.",
+            ),
+            (
+                json!({"type": "hold.placed", "hold": "case-7", "tenant": "acme", "digest": "sha256:0a"}),
+                "Legal hold case-7 placed on acme: sha256:0a.",
+            ),
+            (
+                json!({"type": "hold.released", "hold": "case-7", "approval": "release"}),
+                "Legal hold case-7 released, allowed by Approval release.",
+            ),
+            (
+                json!({"type": "attestation.given", "attestation": "training", "control": "c", "digest": "sha256:0a", "issuedOn": "2026-01-01", "validUntil": "2027-01-01"}),
+                "c attested from 2026-01-01 until 2027-01-01: sha256:0a (Attestation training).",
+            ),
         ];
         for (event, expect) in cases {
             assert_eq!(of(&raw(&event)), expect);
