@@ -293,6 +293,9 @@ impl Reader<'_> {
                         }
                     });
                     faults.extend(read.faults.iter().map(ToString::to_string));
+                    if read.more_faults > 0 {
+                        faults.push(format!("and {} more faults", read.more_faults));
+                    }
                     if faults.is_empty() && read.first != Some(place) {
                         faults.push("it holds other places than its name says".into());
                     }
