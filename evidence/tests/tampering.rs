@@ -513,8 +513,9 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         &ANYTHING,
         |_, case, chance| {
             let key = some_key(&case.record, chance);
-            let more = chance.of(&[&b"\n"[..], b" ", b"{}\n", b" \n", b"\0"]);
-            let bytes = [&case.record[&key], more].concat();
+            let others: [&[u8]; 5] = [b"\n", b" ", b"{}\n", b" \n", b"\0"];
+            let more = chance.of(&others);
+            let bytes = [&case.record[&key][..], more].concat();
             case.record.insert(key, bytes.into());
             Some(Unsound)
         },
@@ -524,8 +525,9 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         &[Outside::SecondPlace],
         |_, case, chance| {
             let key = some_key(&case.second, chance);
-            let more = chance.of(&[&b"\n"[..], b" ", b"{}", b"\0"]);
-            let bytes = [&case.second[&key], more].concat();
+            let others: [&[u8]; 4] = [b"\n", b" ", b"{}", b"\0"];
+            let more = chance.of(&others);
+            let bytes = [&case.second[&key][..], more].concat();
             case.second.insert(key, bytes.into());
             Some(Found(&[Kind::Unreadable]))
         },
