@@ -35,6 +35,15 @@ fn sentence(event: &Event) -> String {
             let on = on.map_or_else(String::new, |version| format!(" on Kubernetes {version}"));
             format!("Operator {version} ({instance}){on} began to lead and signs with {key_id}.")
         }
+        Event::RecordResumed {
+            known,
+            head,
+            source,
+            found,
+        } => format!(
+            "Entries {} to {known} are lost (the last was {head}, as {source} knows); that was accepted, and the chain goes on.",
+            found.saturating_add(1)
+        ),
         Event::SpecAccepted {
             tenant,
             digest,

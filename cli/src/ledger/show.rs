@@ -350,6 +350,7 @@ impl Reader<'_> {
                 last,
                 head: read.head,
                 state: None,
+                resumed: None,
             }),
         }
     }
