@@ -268,6 +268,10 @@ mod tests {
                 "Settings of the platform in force: sha256:0a in place of sha256:0b, allowed by Approval loosen.",
             ),
             (
+                json!({"type": "record.resumed", "known": 9, "head": "sha256:0a", "source": "the second place", "found": 5}),
+                "Entries 6 to 9 are lost (the last was sha256:0a, as the second place knows); that was accepted, and the chain goes on.",
+            ),
+            (
                 json!({"type": "notes.missed", "count": 2}),
                 "2 events are not here: the record took nothing and there was no room to keep them.",
             ),
