@@ -4,6 +4,7 @@ mod attacks;
 mod controls;
 mod deletion;
 mod drift;
+mod record;
 mod request;
 mod stage;
 mod tell;
@@ -41,7 +42,7 @@ pub struct Chapter {
 }
 
 /// The chapters, in the order in which they are played.
-pub const CHAPTERS: [&str; 7] = [
+pub const CHAPTERS: [&str; 10] = [
     "control-plane",
     "install",
     "tenants-ready",
@@ -49,6 +50,9 @@ pub const CHAPTERS: [&str; 7] = [
     "attacks-refused",
     "drift-repaired",
     "delete-refused",
+    "record-verified",
+    "tamper-found",
+    "restored-from-git",
 ];
 
 /// Plays every chapter, and leaves nothing behind (but for `keep`). Interrupting it (Ctrl-C) ends it in the same way.
@@ -115,6 +119,9 @@ async fn perform(name: &str, stage: &mut Stage) -> Result<()> {
         "attacks-refused" => attacks::refused(stage).await,
         "drift-repaired" => drift::repaired(stage).await,
         "delete-refused" => deletion::refused(stage).await,
+        "record-verified" => record::verified(stage).await,
+        "tamper-found" => record::tampered(stage).await,
+        "restored-from-git" => record::restored(stage).await,
         other => bail!("there is no chapter {other}"),
     }
 }

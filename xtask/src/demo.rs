@@ -19,6 +19,8 @@ pub fn run(args: DemoArgs) -> Result<()> {
         "xtask",
         "--package",
         "tenure-operator",
+        "--package",
+        "tenure-cli",
     ]))?;
     let options = Options {
         keep: args.keep,

@@ -17,6 +17,7 @@ use crate::install;
 use crate::operator::{Operator, OperatorOptions};
 use crate::paths::{WorkDir, repository};
 use crate::plane::{Plane, PlaneOptions, break_glass_binding};
+use crate::record::Record;
 use crate::stack::Stack;
 use crate::wait::eventually;
 
@@ -144,15 +145,45 @@ impl Stage {
         let guards = install::guards(&access.admin()?).await?.len();
         let more = format!("{guards} guards refuse");
         tell::done("helm has installed charts/tenure", start.elapsed(), &more);
+        self.start_operator().await
+    }
+
+    /// Starts the operator with the chart's ServiceAccount.
+    pub(super) async fn start_operator(&mut self) -> Result<()> {
         let start = Instant::now();
         let options = OperatorOptions {
             keep: self.options.keep,
             ..OperatorOptions::default()
         };
-        self.operator = Some(Operator::start(&access, options).await?);
+        self.operator = Some(Operator::start(self.access()?, options).await?);
         let what = "the operator runs, as the chart's ServiceAccount";
         tell::done(what, start.elapsed(), "");
         Ok(())
+    }
+
+    /// Hands the operator over to whoever ends it.
+    pub(super) fn end_operator(&mut self) -> Option<Operator> {
+        self.operator.take()
+    }
+
+    /// Where the operator records.
+    ///
+    /// # Errors
+    ///
+    /// Before there is a cluster.
+    pub(super) fn record(&self) -> Result<Record> {
+        Record::of(self.access()?)
+    }
+
+    /// The namespaces of the tenants the demo has asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the examples cannot be read.
+    pub(super) fn namespaces(&self) -> Result<Vec<String>> {
+        let mut all = wanted_namespaces()?;
+        all.retain(|namespace| namespace != install::NAMESPACE);
+        Ok(all)
     }
 
     /// Leaves everything running and says how to reach and how to stop it.
@@ -289,7 +320,15 @@ fn build_operator() -> Result<()> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bin", "tenure"])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "tenure",
+            "--bin",
+            "kubectl-tenure",
+        ])
         .current_dir(repository())
         .status()
         .context("cannot start cargo")?;

@@ -40,7 +40,7 @@ pub(super) fn summary(chapters: &[Chapter]) {
     println!();
     for chapter in chapters {
         let tick = if chapter.ok { '✓' } else { '✗' };
-        println!("{tick} {:<16} {:>6.1} s", chapter.chapter, chapter.seconds);
+        println!("{tick} {:<18} {:>6.1} s", chapter.chapter, chapter.seconds);
     }
 }
 

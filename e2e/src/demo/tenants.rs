@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::request::look;
 use super::stage::Stage;
 use super::tell;
+use crate::access::Access;
 use crate::identity::Identity;
 use crate::paths::repository;
 use crate::wait::eventually;
@@ -57,7 +58,15 @@ pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> 
 
 /// Applies the examples as the administrator, with kubectl, and waits until every tenant is Ready.
 pub(super) async fn ready(stage: &mut Stage) -> Result<()> {
-    let access = stage.access()?.clone();
+    for (_, tenant) in examples()? {
+        let name = tenant["metadata"]["name"].as_str();
+        stage.made_tenant(name.context("an example has no name")?);
+    }
+    apply(stage.access()?).await
+}
+
+/// As [`ready`], on any cluster.
+pub(super) async fn apply(access: &Access) -> Result<()> {
     let kubectl = access.kubectl(&Identity::admin())?;
     let client = access.admin()?;
     let start = Instant::now();
@@ -70,14 +79,11 @@ pub(super) async fn ready(stage: &mut Stage) -> Result<()> {
     apply(&policy).await?;
     tell::done("TenancyPolicy default applied", start.elapsed(), "");
     for (file, tenant) in examples()? {
-        let name = tenant["metadata"]["name"]
-            .as_str()
-            .context("an example has no name")?
-            .to_owned();
-        stage.made_tenant(&name);
+        let name = tenant["metadata"]["name"].as_str();
+        let name = name.context("an example has no name")?;
         apply(&file).await?;
         let applied = Instant::now();
-        let object = until_ready(&client, &name).await?;
+        let object = until_ready(&client, name).await?;
         let namespaces = namespaces(&object);
         ensure!(!namespaces.is_empty(), "tenant {name} has no namespaces");
         tell::done(
