@@ -12,12 +12,15 @@ mod stage;
 #[path = "alerts/texts.rs"]
 mod texts;
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tenure_e2e::{Identity, eventually, install};
+use tenure_e2e::{Identity, Record, eventually, install};
 
 use self::network::Network;
 use self::stage::{ACME, SOON, Stage};
@@ -34,6 +37,7 @@ async fn every_alert_is_fired_by_what_it_is_for() -> Result<()> {
     a_parked_namespace(&stage).await.context("parked")?;
     a_refused_deletion(&stage).await.context("refused")?;
     a_vanished_tenant(&stage).await.context("vanished")?;
+    a_record_in_trouble(&stage).await.context("record")?;
     an_evaluation_that_never_ends(&stage)
         .await
         .context("stale")?;
@@ -226,6 +230,43 @@ async fn a_vanished_tenant(stage: &Stage) -> Result<()> {
 
     stage.declare("acme", ACME).await?;
     stage.ends("TenureTenantFrozen", &[]).await
+}
+
+/// The record's store is gone, an entry was changed, the second place is gone: each pages, and ends with its cause.
+async fn a_record_in_trouble(stage: &Stage) -> Result<()> {
+    let record = Record::of(stage.plane.access())?;
+    let gone = |folder: &Path| folder.with_extension("gone");
+    let folder = record.folder();
+    fs::rename(&folder, gone(&folder))?;
+    stage.fires("TenureRecordUnavailable", &[]).await?;
+    fs::rename(gone(&folder), &folder)?;
+    stage.ends("TenureRecordUnavailable", &[]).await?;
+
+    let tenant = stage.tenants()?.get("acme").await?;
+    let chain = folder.join("v1/chains").join(&tenant.spec.tenant_id);
+    let newest = newest(&newest(&chain)?)?;
+    let as_written = fs::read_to_string(&newest)?;
+    fs::write(&newest, as_written.replacen("acme", "bcme", 1))?;
+    stage.fires("TenureRecordBroken", &[]).await?;
+    fs::write(&newest, as_written)?;
+    stage.ends("TenureRecordBroken", &[]).await?;
+
+    let second = record.second_place();
+    fs::rename(&second, gone(&second))?;
+    let policies: Api<NetworkPolicy> = Api::namespaced(stage.plane.break_glass()?, "acme-prod");
+    policies
+        .delete("tenure-dns", &DeleteParams::default())
+        .await?;
+    stage.fires("TenureRecordNotBorneOut", &[]).await?;
+    fs::rename(gone(&second), &second)?;
+    stage.ends("TenureRecordNotBorneOut", &[]).await
+}
+
+/// The last name in a folder.
+fn newest(folder: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let entries = entries.collect::<std::io::Result<Vec<_>>>()?;
+    entries.into_iter().max().context("an empty folder")
 }
 
 /// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.

@@ -126,8 +126,12 @@ async fn the_ten_minute_path_works_as_written() -> Result<()> {
     let kubeconfig = plane.kubeconfig(&Identity::admin())?;
     let folder = plane.folder().join("fallbacks");
     fallbacks(&folder)?;
+    // Made anew each time, as on a machine that has never seen it.
+    let made = paths::repository().join("target/record-key");
+    let _ = fs::remove_dir_all(&made);
     let path = format!(
-        "{}:{}:{}:{}",
+        "{}:{}:{}:{}:{}",
+        paths::target().join("debug").display(),
         plane.stack().folder(Tool::Kubectl).display(),
         plane.stack().folder(Tool::Helm).display(),
         std::env::var("PATH")?,
