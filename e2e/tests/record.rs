@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy};
 use tenure_e2e::install;
 use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, eventually};
-use tenure_evidence::verify::Kind;
+use tenure_evidence::verify::{Finding, Kind};
 
 const SOON: Duration = Duration::from_secs(60);
 const ACME: &str = "66666666-6666-4666-8666-00000000aaaa";
@@ -516,7 +516,49 @@ async fn rebuilt_from_git(record: &Record) -> Result<()> {
     );
     stage.told(ACME, "tenant.thawed", 1).await?;
     stage.stop().await?;
-    stage.sound().await
+    stage.sound().await?;
+    a_lost_record(&mut stage).await.context("a lost record")
+}
+
+/// The record is gone for good: nothing is accepted, until somebody says that it goes on without; then that stands in it.
+async fn a_lost_record(stage: &mut Stage) -> Result<()> {
+    fs::remove_dir_all(stage.record.folder())?;
+    fs::create_dir(stage.record.folder())?;
+    stage.start().await?;
+    stage
+        .condition("acme", "Ready", "False", "RecordBroken")
+        .await?;
+    stage.repairs("acme").await?;
+    stage.stop().await?;
+
+    let accepting = OperatorOptions {
+        record: Some(stage.record.clone()),
+        env: vec![("TENURE_RECORD_ACCEPT_LOSS".into(), "true".into())],
+        ..OperatorOptions::default()
+    };
+    stage.operator = Some(Operator::start(stage.plane.access(), accepting).await?);
+    stage.ready("acme").await?;
+    let resumed = stage.told(ACME, "record.resumed", 1).await?;
+    ensure!(resumed[0]["found"] == 0, "{resumed:#?}");
+    // What the working copy still knew is in it again, and the next one needs no permission.
+    stage.told(ACME, "state", 1).await?;
+    stage.told(NEVER_USED, "state", 1).await?;
+    stage.stop().await?;
+    stage.start().await?;
+    stage
+        .change("acme", json!({"owner": {"name": "somebody new"}}))
+        .await?;
+    stage.ready("acme").await?;
+    stage
+        .condition("brief", "Ready", "False", "IdentityUsed")
+        .await?;
+    let report = stage.record.verify().await?;
+    let lost = |finding: &&Finding| [Kind::Truncated, Kind::Forked].contains(&finding.kind);
+    ensure!(
+        report.findings.iter().any(|finding| lost(&finding)),
+        "{report:#?}"
+    );
+    stage.stop().await
 }
 
 fn newest(folder: &Path) -> Result<std::path::PathBuf> {

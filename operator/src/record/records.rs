@@ -32,19 +32,31 @@ struct Known {
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, Default)]
 struct Standing {
-    /// How far its chain reached with it; nothing where it is in no chain yet.
+    /// Where the newest state of its chain begins: what the next one is decided from.
+    base: Option<u64>,
+    /// How far its chain reached with it; nothing where it is in no chain, yet or any more.
     place: Option<Place>,
     /// Whether the working copy holds it.
     is_copied: bool,
 }
 
 impl Standing {
-    fn base(&self) -> Option<u64> {
-        self.place.map(|place| place.state)
+    fn at(place: Place, is_copied: bool) -> Self {
+        Self {
+            base: Some(place.state),
+            place: Some(place),
+            is_copied,
+        }
     }
 
     fn is_complete(&self) -> bool {
         self.place.is_some() && self.is_copied
+    }
+
+    /// Whether what is known is newer than what a chain holds: its end was lost, and that was accepted.
+    fn outlives(&self, state: Option<u64>) -> bool {
+        self.place
+            .is_some_and(|known| state.is_none_or(|state| state < known.state))
     }
 }
 
@@ -60,7 +72,7 @@ impl Known {
 
     fn open(&self) -> TenantRecord {
         TenantRecord {
-            base: self.standing.base(),
+            base: self.standing.base,
             ..self.record.open()
         }
     }
@@ -127,6 +139,7 @@ impl Records {
             self.ledger.know(chain, place.last, place.head, COPY);
         }
         Standing {
+            base: place.map(|place| place.state),
             place,
             is_copied: true,
         }
@@ -190,6 +203,9 @@ impl Records {
     /// Takes over what a chain remembers.
     fn take_over(&self, id: ChainId, recalled: tenure_evidence::Recalled) {
         self.broken_mut().remove(&id);
+        if self.outlives(id, recalled.tip.state) {
+            return;
+        }
         let (Some(mut state), Some(first)) = (recalled.state, recalled.tip.state) else {
             return;
         };
@@ -209,33 +225,48 @@ impl Records {
         }
     }
 
+    /// Whether what is known of a chain's subject is newer than the chain, which then has to hold it again.
+    fn outlives(&self, id: ChainId, state: Option<u64>) -> bool {
+        let again = |standing: &mut Standing| {
+            let outlives = standing.outlives(state);
+            if outlives {
+                standing.base = state;
+                standing.place = None;
+            }
+            outlives
+        };
+        if id == ChainId::Platform {
+            let mut platform = self
+                .platform
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            return again(&mut platform.standing);
+        }
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let id = id.to_string();
+        let known = tenants.values_mut().find(|known| known.tenant_id == id);
+        known.is_some_and(|known| again(&mut known.standing))
+    }
+
     fn take_over_tenant(&self, record: TenantRecord, place: Place) {
         let record = record.upgraded();
         let is_copied = self.known().get(&record.tenant).is_some_and(|known| {
             known.standing.is_copied
-                && known.standing.base() == Some(place.state)
+                && known.standing.base == Some(place.state)
                 && known.record == Packed::new(&record)
         });
         self.unreadable_mut().remove(&record.tenant);
-        let standing = Standing {
-            place: Some(place),
-            is_copied,
-        };
-        self.know(&record, standing);
+        self.know(&record, Standing::at(place, is_copied));
     }
 
     fn take_over_platform(&self, record: PlatformRecord, place: Place) {
         let is_copied = {
             let known = self.platform_known();
             known.standing.is_copied
-                && known.standing.base() == Some(place.state)
+                && known.standing.base == Some(place.state)
                 && known.record.as_deref() == Some(&record)
         };
-        let standing = Standing {
-            place: Some(place),
-            is_copied,
-        };
-        self.know_platform(record, standing);
+        self.know_platform(record, Standing::at(place, is_copied));
     }
 
     fn note_broken(&self, id: ChainId, error: &LedgerError) {
@@ -317,7 +348,7 @@ impl Records {
         if is_same && standing.is_complete() {
             return Ok(());
         }
-        if !is_same && record.base != standing.base() {
+        if !is_same && record.base != standing.base {
             return Err(outdated(&record.tenant));
         }
         let place = match standing.place {
@@ -326,8 +357,7 @@ impl Records {
         };
         let put = self.copy.put_tenant(record, &place).await;
         let is_copied = put.is_ok();
-        let place = Some(place);
-        self.know(record, Standing { place, is_copied });
+        self.know(record, Standing::at(place, is_copied));
         put
     }
 
@@ -347,7 +377,7 @@ impl Records {
             .tenant(&record.tenant)
             .filter(|_| standing.place.is_some());
         let events = history::of_tenant(before.as_ref(), record);
-        let recorded = self.record(id, standing.base(), events, record).await;
+        let recorded = self.record(id, standing.base, events, record).await;
         if let Err(RecordError::Outdated { .. }) = &recorded {
             self.recall(id).await?;
         }
@@ -387,7 +417,7 @@ impl Records {
                 let id = self.writable("platform", "platform")?;
                 let told = before.as_deref().filter(|_| standing.place.is_some());
                 let events = history::of_platform(told, &record);
-                let recorded = self.record(id, standing.base(), events, &record).await;
+                let recorded = self.record(id, standing.base, events, &record).await;
                 if let Err(RecordError::Outdated { .. }) = &recorded {
                     self.recall(id).await?;
                 }
@@ -396,9 +426,33 @@ impl Records {
         };
         let put = self.copy.put_platform(&record, &place).await;
         let is_copied = put.is_ok();
-        let place = Some(place);
-        self.know_platform(record, Standing { place, is_copied });
+        self.know_platform(record, Standing::at(place, is_copied));
         put
+    }
+
+    /// Brings into ledger and copy what is not in both: of who ended nobody else would.
+    ///
+    /// # Errors
+    /// The first failure; it is tried again at the next round.
+    pub async fn complete(&self) -> Result<(), RecordError> {
+        let missing: Vec<String> = {
+            let known = self.known();
+            let missing = known
+                .iter()
+                .filter(|(_, known)| !known.standing.is_complete());
+            missing.map(|(name, _)| name.clone()).collect()
+        };
+        let mut failed = Ok(());
+        for name in missing {
+            if let Some(record) = self.tenant(&name) {
+                // One that fails harms only itself.
+                failed = failed.and(self.remember(&record).await);
+            }
+        }
+        if let Some(platform) = self.platform() {
+            failed = failed.and(self.remember_platform((*platform).clone()).await);
+        }
+        failed
     }
 
     /// The chain to write to, where anything may be recorded now.

@@ -70,6 +70,11 @@ pub async fn attend(context: Arc<Context>, stop: CancellationToken) {
         context
             .metrics
             .record_read(context.records.is_read(), context.records.broken_chains());
+        if context.records.is_read()
+            && let Err(error) = context.records.complete().await
+        {
+            tracing::debug!(%error, reason = error.reason(), "not everything is recorded and copied yet");
+        }
         wait = match looked {
             Ok(()) => interval,
             Err(error) => {
