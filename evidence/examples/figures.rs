@@ -7,6 +7,7 @@
 )]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,11 @@ fn main() {
             verify(place.path(), sizes, entries),
         );
     }
+    let place = tempfile::tempdir_in(&base).unwrap();
+    figures.insert(
+        "disk".into(),
+        disk(place.path(), 200, Duration::from_secs(10)),
+    );
     for chains in [1, CHAINS] {
         let place = tempfile::tempdir_in(&base).unwrap();
         let figure = append(place.path(), chains, 200, Duration::from_secs(30));
@@ -113,13 +119,37 @@ fn append(folder: &Path, chains: u128, per_second: u32, time: Duration) -> Value
         }
         took
     });
-    let mut took: Vec<f64> = took.iter().map(|took| took.as_secs_f64() * 1e3).collect();
-    took.sort_by(f64::total_cmp);
+    percentiles(took)
+}
+
+/// What the disk itself takes, to judge the appends by: one small file after the other, written, synced, renamed, and its folder
+/// synced.
+fn disk(folder: &Path, per_second: u32, time: Duration) -> Value {
+    let started = Instant::now();
+    let between = Duration::from_secs(1) / per_second;
+    let many = per_second * u32::try_from(time.as_secs()).unwrap();
+    let one = |number| {
+        let due = started + between * number;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let begun = Instant::now();
+        let (staged, path) = (folder.join("staged"), folder.join(number.to_string()));
+        let mut file = fs::File::create(&staged).unwrap();
+        file.write_all(&[b'x'; 1_000]).unwrap();
+        file.sync_all().unwrap();
+        fs::rename(staged, path).unwrap();
+        fs::File::open(folder).unwrap().sync_all().unwrap();
+        begun.elapsed()
+    };
+    percentiles((0..many).map(one).collect())
+}
+
+fn percentiles(mut took: Vec<Duration>) -> Value {
+    took.sort();
     let at = |share: f64| {
         let index = ((took.len() as f64 * share) as usize).min(took.len() - 1);
-        (took[index] * 100.0).round() / 100.0
+        (took[index].as_secs_f64() * 1e5).round() / 100.0
     };
-    json!({"appends": many, "per_second": per_second, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0)})
+    json!({"count": took.len(), "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0)})
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -59,20 +59,28 @@ impl FromStr for Digest {
         }
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = half(pair[0])? << 4 | half(pair[1])?;
+            let (high, low) = (HALVES[usize::from(pair[0])], HALVES[usize::from(pair[1])]);
+            if (high | low) == NO_DIGIT {
+                return Err(NoDigest);
+            }
+            *byte = high << 4 | low;
         }
         Ok(Self(bytes))
     }
 }
 
-/// One form only: an upper-case digit would be a second text for the same digest.
-fn half(digit: u8) -> Result<u8, NoDigest> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(NoDigest),
+const NO_DIGIT: u8 = u8::MAX;
+
+/// What each hexadecimal digit stands for. One form only: an upper-case digit would be a second text for the same digest.
+static HALVES: [u8; 256] = {
+    let mut halves = [NO_DIGIT; 256];
+    let mut half = 0;
+    while half < HEX.len() {
+        halves[HEX[half] as usize] = half as u8;
+        half += 1;
     }
-}
+    halves
+};
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

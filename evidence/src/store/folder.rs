@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, StreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore as _, ObjectStoreExt as _, PutMode, PutOptions};
+use object_store::{ObjectStore as _, PutMode, PutOptions};
 
 use super::{Claim, DEADLINE, Failure, Listed, Store, StoreError};
 
@@ -186,14 +186,18 @@ impl Store for Folder {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
-        let path = Path::from(key);
         self.within(key, async move {
-            let files = self.files(key)?;
-            let read = async { files.get(&path).await?.bytes().await };
-            match read.await {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(object_store::Error::NotFound { .. }) if self.root.is_dir() => Ok(None),
-                Err(error) => Err(self.told(key, &error)),
+            let path = self.files(key)?.path_to_filesystem(&Path::from(key));
+            let path = path.map_err(|error| self.told(key, &error))?;
+            // Opened and read in one go: for a small file the change of threads is most of the work.
+            let read = tokio::task::spawn_blocking(move || std::fs::read(path));
+            let read = read
+                .await
+                .map_err(|error| self.error(key, Failure::Unreachable, error))?;
+            match read {
+                Ok(bytes) => Ok(Some(bytes.into())),
+                Err(error) if error.kind() == ErrorKind::NotFound && self.root.is_dir() => Ok(None),
+                Err(error) => Err(self.error(key, failure(&error), error)),
             }
         })
         .boxed()
