@@ -498,11 +498,6 @@ impl Walk<'_, '_> {
             self.find(kind(fault), Some(chain), key, fault);
         }
         self.report.more_findings += read.more_faults;
-        if read.faults.is_empty() && read.first != Some(place) {
-            let first = read.first.unwrap_or_default();
-            let what = format_args!("holds entries from {first}, its name says {place}");
-            self.find(Kind::Reordered, Some(chain), key, what);
-        }
         self.signed_by(walked, key, &read);
         walked.take(&read, place, from);
     }

@@ -576,9 +576,15 @@ async fn a_clock_that_steps_back_and_forth_is_counted_and_is_no_fault() {
         common::turn_clock(hours * 3_600);
         insist(&ledger, u128::try_from(number).unwrap()).await;
     }
-    stands(&record, 0..6).await;
+    // Two of one segment, too.
+    let (late, early) = (noted(7), {
+        common::turn_clock(-60);
+        noted(8)
+    });
+    ledger.append(TENANT, vec![late, early]).await.unwrap();
+    stands(&record, (0..6).chain(7..9)).await;
     let report = verified(&record, None, &list()).await;
-    assert_eq!(report.chains[0].clock_steps, 3, "{report:#?}");
+    assert_eq!(report.chains[0].clock_steps, 4, "{report:#?}");
 }
 
 #[tokio::test]

@@ -85,7 +85,6 @@ impl World {
         let (record, second) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
         let mut chains = vec![ChainId::Platform];
         chains.extend((0..chance.between(1, 2)).map(|_| ChainId::Tenant(chance.uuid())));
-        // A long one: its places lie in two folders.
         let mut earlier = Objects::new();
         for (signer, from) in [(1, START), (2, rotated)] {
             common::set_clock(from);
@@ -97,7 +96,8 @@ impl World {
                 keys.clone(),
                 common::now,
             );
-            for chain in chains.iter().cycle().take(chains.len() * 3) {
+            let turns = if signer == 1 { 3 } else { 1 };
+            for chain in chains.iter().cycle().take(chains.len() * turns) {
                 // Every chain begins under the first key and goes on under the second.
                 if signer == 1 && !chance.one_in(3) && record.held().len() > chains.len() {
                     continue;
@@ -141,7 +141,8 @@ impl World {
     fn verify(&self, case: &Case) -> Report {
         let mut record = Memory::of(case.record.clone());
         record.overwritten = case.overwritten.clone();
-        let second = Memory::of(case.second.clone());
+        let mut second = Memory::of(case.second.clone());
+        second.overwritten = case.overwritten.clone();
         let verification = Verification {
             store: &record,
             second: (case.outside == Outside::SecondPlace).then_some(&second),
@@ -991,6 +992,34 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         },
     ),
     (
+        "the key in use signs an entry that no ledger makes",
+        &[Outside::Nothing],
+        |world, case, chance| {
+            let key = newest(&case.record, chance);
+            let mut lines = lines(&case.record[&key]);
+            let mut checkpoint = opened(&case.record[&key]).1;
+            let last = lines.len() - 2;
+            let mut entry: Value = serde_json::from_slice(&lines[last]).unwrap();
+            let others = [
+                ("chain", json!(chance.uuid())),
+                ("prev", json!(tenure_evidence::Digest::of(b"other"))),
+                ("seq", json!(checkpoint.last + 1)),
+                ("v", json!(2)),
+                ("more", json!(1)),
+            ];
+            let (field, other) = chance.of(&others);
+            entry[field] = other.clone();
+            lines[last] = canonical(&entry).unwrap();
+            checkpoint.last = entry["seq"].as_u64().unwrap();
+            checkpoint.head = tenure_evidence::Digest::of(&lines[last]);
+            let envelope =
+                Envelope::sign(CHECKPOINT, &canonical(&checkpoint).unwrap(), &world.current);
+            *lines.last_mut().unwrap() = canonical(&envelope).unwrap();
+            case.record.insert(key, joined(&lines));
+            Some(Unsound)
+        },
+    ),
+    (
         "a checkpoint of the key in use signs for more entries",
         &ANYTHING,
         |world, case, chance| {
@@ -1048,6 +1077,19 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
         },
     ),
     (
+        "a checkpoint outside is another chain's",
+        &[Outside::SecondPlace],
+        |_, case, chance| {
+            let key = some_key(&case.second, chance);
+            let other = *chance.of(&chains(&case.second));
+            must(other != chain(&key))?;
+            let bytes = case.second[&key].clone();
+            case.second
+                .insert(layout::checkpoint(other, place(&key)), bytes);
+            Some(Found(&[Kind::Reordered]))
+        },
+    ),
+    (
         "the newest checkpoint outside is gone",
         &[Outside::SecondPlace],
         |_, case, chance| {
@@ -1082,6 +1124,24 @@ const WAYS: &[(&str, &[Outside], Tampering)] = &[
             let stray = stray(&key, "v1/checkpoints", chance);
             case.second.insert(stray, Bytes::from_static(b"x"));
             Some(Found(&[Kind::Stray]))
+        },
+    ),
+    (
+        "an object before the first place",
+        &ANYTHING,
+        |_, case, chance| {
+            let key = some_key(&case.record, chance);
+            let bytes = case.record[&key].clone();
+            case.record.insert(layout::segment(chain(&key), 0), bytes);
+            Some(Found(&[Kind::Stray]))
+        },
+    ),
+    (
+        "a checkpoint outside was written over",
+        &[Outside::SecondPlace],
+        |_, case, chance| {
+            case.overwritten.push(some_key(&case.second, chance));
+            Some(Found(&[Kind::Overwritten]))
         },
     ),
     (
