@@ -254,6 +254,8 @@ impl Ledger {
     pub async fn recall(&self, id: ChainId) -> Result<Recalled, LedgerError> {
         let chain = self.chain(id);
         let mut known = chain.tip.lock().await;
+        // Where it is found to be broken, nobody goes on from what was known before.
+        *known = None;
         let (found, state) = self.noted(self.recall_from_store(id, &chain).await)?;
         let tip = found.tip.clone();
         *known = Some(found);

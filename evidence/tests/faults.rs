@@ -427,7 +427,8 @@ async fn two_states_at_once_are_two_segments_and_the_second_is_decided_anew() {
     let store = Faulty::new(&record, |_| Does::Yields(1));
     let ledger = ledger(store);
     let on_any = |text| ledger.append(TENANT, vec![state(text)]);
-    let (one, two) = tokio::join!(on_any("one"), on_any("two"));
+    // Both wait while the first is written, and could be taken along together.
+    let (_, one, two) = tokio::join!(insist(&ledger, 1), on_any("one"), on_any("two"));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert_ne!(one.state, two.state);
     let late = ledger
@@ -731,4 +732,81 @@ async fn a_chain_that_was_forked_keeps_no_other_from_the_second_place() {
     assert!(outside.held().contains_key(&layout::checkpoint(two, 1)));
     assert_eq!(second.behind(), 1);
     assert!(second.trouble().is_some());
+}
+
+#[tokio::test]
+async fn on_a_tip_that_is_not_what_was_written_nothing_is_built() {
+    let record = Arc::new(Memory::default());
+    insist(&ledger(record.clone()), 1).await;
+    insist(&ledger(record.clone()), 2).await;
+    let whole = record.held().clone();
+    let first = whole[&layout::segment(TENANT, 1)].clone();
+    let changed = String::from_utf8(first.to_vec())
+        .unwrap()
+        .replace("noted", "noticed");
+    for (place, bytes) in [(1, changed.into()), (2, first.clone()), (3, first)] {
+        *record.held() = whole.clone();
+        if place == 1 {
+            record.held().remove(&layout::segment(TENANT, 2));
+        }
+        record.held().insert(layout::segment(TENANT, place), bytes);
+        let ledger = ledger(record.clone());
+        assert_eq!(
+            reason(ledger.recall(TENANT).await),
+            "RecordBroken",
+            "{place}"
+        );
+        let append = ledger.append(TENANT, vec![noted(3)]).await;
+        assert_eq!(reason(append), "RecordBroken", "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_goes_back_under_its_writer_is_not_built_on() {
+    let record = Arc::new(Memory::default());
+    let ledger = ledger(record.clone());
+    insist(&ledger, 1).await;
+    insist(&ledger, 2).await;
+    record.held().remove(&layout::segment(TENANT, 2));
+    assert_eq!(reason(ledger.recall(TENANT).await), "RecordWentBack");
+    let append = ledger.append(TENANT, vec![noted(3)]).await;
+    assert_eq!(reason(append), "RecordWentBack");
+}
+
+#[tokio::test]
+async fn another_record_of_the_same_length_is_not_built_on() {
+    let [record, other, outside] = [(); 3].map(|()| Arc::new(Memory::default()));
+    let second = || Some(Arc::new(SecondPlace::new(outside.clone())));
+    let place = second().unwrap();
+    insist(&ledger_with(record, Some(place.clone())), 1).await;
+    place.flush().await.unwrap();
+    insist(&ledger(other.clone()), 2).await;
+    let ledger = ledger_with(other, second());
+    assert_eq!(reason(ledger.recall(TENANT).await), "RecordWentBack");
+}
+
+#[tokio::test]
+async fn a_kept_checkpoint_that_was_forged_is_told() {
+    let record = Arc::new(Memory::default());
+    insist(&ledger(record.clone()), 1).await;
+    let other = Arc::new(Memory::default());
+    let signer = common::signer(3);
+    let keys = common::keys(&signer);
+    let foreign = Ledger::new(other.clone(), None, signer, keys, common::now);
+    insist(&foreign, 1).await;
+    let bytes = other.held()[&layout::segment(TENANT, 1)].clone();
+    let line = bytes.split(|byte| *byte == b'\n').nth(1).unwrap();
+    let (kept, keys) = ([serde_json::from_slice(line).unwrap()], list());
+    let verification = Verification {
+        store: &*record,
+        second: None,
+        keys: &keys,
+        kept: &kept,
+        only: None,
+        most_findings: 50,
+    };
+    let report = verification.run(&mut |_| {}).await.unwrap();
+    let kinds: Vec<_> = report.findings.iter().map(|found| found.kind).collect();
+    assert_eq!(kinds, [Kind::Forged], "{report:#?}");
+    assert!(!report.not_shown.is_empty());
 }

@@ -1185,6 +1185,7 @@ fn stray(key: &str, root: &str, chance: &mut Chance) -> String {
         format!("{root}/{chain}/notes/{name}"),
         format!("{root}/{chain}/notes/more/{name}"),
         format!("{root}/{chain}/00000000000000zz/{name}"),
+        format!("{root}/{chain}/0000000000000001/{name}"),
         format!("{root}/{chain}/{shard}/more/{name}"),
         format!("{root}/{chain}/{shard}/notes"),
         format!("{root}/{chain}/{shard}/{name}.old"),
