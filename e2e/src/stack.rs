@@ -48,6 +48,8 @@ pub enum Tool {
     Coredns,
     /// What GitOps tools would say of objects, by their own libraries.
     Gitops,
+    /// An S3 server over a folder, with versions and object lock.
+    Versitygw,
 }
 
 impl Tool {
@@ -73,7 +75,7 @@ impl Tool {
     pub fn all() -> impl Iterator<Item = Self> {
         Self::PLANE
             .into_iter()
-            .chain([Self::Gitops])
+            .chain([Self::Gitops, Self::Versitygw])
             .chain(Self::NODE)
     }
 
@@ -92,6 +94,7 @@ impl Tool {
             Self::KubeRouter => "kube-router",
             Self::Coredns => "coredns",
             Self::Gitops => "gitops",
+            Self::Versitygw => "versitygw",
         }
     }
 
@@ -108,6 +111,7 @@ impl Tool {
             Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
             Self::KubeRouter => "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
             Self::Coredns | Self::Gitops => ".",
+            Self::Versitygw => "github.com/versity/versitygw/cmd/versitygw",
         }
     }
 
@@ -118,6 +122,7 @@ impl Tool {
             Self::KubeRouter => "kube-router",
             Self::Coredns => "coredns",
             Self::Gitops => "gitops",
+            Self::Versitygw => "versitygw",
             _ => "kubernetes",
         };
         repository().join("e2e/stack").join(folder)
@@ -130,7 +135,8 @@ impl Tool {
             | Self::Helm
             | Self::KubeRouter
             | Self::Coredns
-            | Self::Gitops => "-s -w",
+            | Self::Gitops
+            | Self::Versitygw => "-s -w",
             _ => KUBERNETES_LDFLAGS,
         }
     }
