@@ -19,7 +19,9 @@ pub mod plane;
 pub mod process;
 pub mod proxy;
 pub mod record;
+pub mod s3;
 pub mod stack;
+pub mod store;
 pub mod wait;
 
 pub use access::Access;

@@ -135,14 +135,27 @@ fn read_names(path: &FilePath, wanted: Wanted) -> io::Result<Vec<String>> {
             break;
         }
     }
-    names.sort_unstable();
+    match wanted {
+        Wanted::Files => names.sort_unstable(),
+        // As a bucket has them: where one name begins with another, the `/` that follows counts.
+        Wanted::Folders => names.sort_unstable_by(|a, b| slashed(a).cmp(slashed(b))),
+    }
     Ok(names)
+}
+
+fn slashed(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().chain([b'/'])
 }
 
 fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, count)| {
         !count.is_empty() && count.bytes().all(|digit| digit.is_ascii_digit())
     })
+}
+
+/// A folder is no object, as in a bucket.
+fn is_no_object(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory)
 }
 
 fn failure(error: &io::Error) -> Failure {
@@ -196,7 +209,7 @@ impl Store for Folder {
                 .map_err(|error| self.error(key, Failure::Unreachable, error))?;
             match read {
                 Ok(bytes) => Ok(Some(bytes.into())),
-                Err(error) if error.kind() == ErrorKind::NotFound && self.root.is_dir() => Ok(None),
+                Err(error) if is_no_object(&error) && self.root.is_dir() => Ok(None),
                 Err(error) => Err(self.error(key, failure(&error), error)),
             }
         })

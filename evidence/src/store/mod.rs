@@ -1,6 +1,8 @@
 //! Where the record lies: a small trait, so that a folder and a bucket hold the same thing in the same way.
 
 mod folder;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::layout;
 use thiserror::Error;
 
 pub use folder::Folder;
+#[cfg(feature = "s3")]
+pub use s3::{Credentials, Lock, LockMode, S3, S3Settings};
 
 /// How long one request may take before it counts as failed.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -55,7 +59,7 @@ pub trait Store: Send + Sync {
     /// The objects directly in `folder` (no `/` at its end), in the order of their names' bytes, a page at a time.
     fn objects<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<Listed, StoreError>>;
 
-    /// The folders directly in `folder`, in the order of their names' bytes.
+    /// The folders directly in `folder`, in the order of their names' bytes with a `/` at the end.
     fn folders<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<String, StoreError>>;
 }
 
