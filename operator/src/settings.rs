@@ -42,7 +42,7 @@ pub struct Settings {
     /// Seconds between two runs of the probe pair, as the chart's CronJob starts its targets.
     #[arg(long, env = "TENURE_PROBE_INTERVAL_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=3600))]
     pub probe_interval_seconds: u64,
-    /// Where the record lies: a folder that exists (one per cluster), or s3://bucket/prefix.
+    /// Where the record lies: a folder that exists, one per cluster.
     #[arg(long, env = "TENURE_RECORD")]
     pub record: String,
     /// The Ed25519 key that signs the record: PKCS#8 PEM, as `kubectl tenure ledger keygen` makes it.
@@ -51,7 +51,7 @@ pub struct Settings {
     /// The dated list of every key that ever signed it; only the signing key is trusted without one.
     #[arg(long, env = "TENURE_RECORD_KEYS")]
     pub record_keys: Option<PathBuf>,
-    /// Where checkpoints also go, and this process cannot overwrite them: a folder or s3://bucket/prefix.
+    /// Where checkpoints also go, and this process cannot overwrite them: a folder.
     #[arg(long, env = "TENURE_RECORD_SECOND_PLACE")]
     pub record_second_place: Option<String>,
     /// Lets chains of the record that lost entries go on from what is there, and say so: once, after a loss that cannot be mended.
