@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::chain::{ChainId, Draft, Tip};
 use crate::digest::{Digest, canonical};
-use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::keys::{KeyId, KeyList, Signer};
 use crate::layout;
@@ -267,10 +266,11 @@ impl Ledger {
         id: ChainId,
         chain: &Chain,
     ) -> Result<(Known, Option<Value>), LedgerError> {
-        let found = self.look(id, chain).await?;
-        let state = match found.tip.state {
-            Some(first) => Some(self.state(id, first).await?),
-            None => None,
+        let (found, state) = self.look(id, chain).await?;
+        let state = match (state, found.tip.state) {
+            (None, Some(first)) => Some(self.state(id, first).await?),
+            // It stands in the newest segment, which was just read, or nowhere.
+            (state, _) => state,
         };
         Ok((found, state))
     }
@@ -319,12 +319,9 @@ impl Ledger {
                 Ok(answer) => return answer,
                 Err(oneshot::error::TryRecvError::Empty) => {}
                 Err(oneshot::error::TryRecvError::Closed) => {
-                    let why = "the writer was interrupted; whether it stands is not known".into();
-                    return Err(self.failed(
-                        &layout::chain(layout::CHAINS, id),
-                        Failure::TimedOut,
-                        why,
-                    ));
+                    let why = "the writer was interrupted; whether it stands is not known";
+                    let chain = layout::chain(layout::CHAINS, id);
+                    return Err(StoreError::of(&*self.store, &chain, Failure::TimedOut, why).into());
                 }
             }
             let batch = chain.take_batch();
@@ -346,7 +343,7 @@ impl Ledger {
             let found = match known.take() {
                 Some(found) => found,
                 None => match self.noted(self.look(id, chain).await) {
-                    Ok(found) => found,
+                    Ok((found, _)) => found,
                     Err(error) => {
                         refuse(batch, &error);
                         return None;
@@ -437,13 +434,17 @@ impl Ledger {
                     "nothing"
                 };
                 let why = format!("it said this was written and holds {what}");
-                Err(self.failed(&key, Failure::Untrue, why))
+                Err(StoreError::of(&*self.store, &key, Failure::Untrue, why).into())
             }
         }
     }
 
-    /// Finds a chain's tip in the store.
-    async fn look(&self, id: ChainId, chain: &Chain) -> Result<Known, LedgerError> {
+    /// Finds a chain's tip in the store, and its state where that stands in the newest segment.
+    async fn look(
+        &self,
+        id: ChainId,
+        chain: &Chain,
+    ) -> Result<(Known, Option<Value>), LedgerError> {
         let mut outside = 0;
         if let Some(second) = &self.second {
             match second.newest(id, &self.keys).await {
@@ -458,9 +459,14 @@ impl Ledger {
             }
         }
         let newest = store::newest(&*self.store, layout::CHAINS, id, layout::SEGMENT);
-        let (tip, signed) = match newest.await? {
-            Some(first) => self.tip(id, first).await?,
-            None => (Tip::EMPTY, None),
+        let (tip, signed, state) = match newest.await? {
+            Some(first) => {
+                let (_, read, state) = self.segment(id, first).await?;
+                // A segment without faults has a checkpoint.
+                let tip = read.checkpoint.as_ref().map_or(Tip::EMPTY, Tip::from);
+                (tip, read.envelope, state)
+            }
+            None => (Tip::EMPTY, None, None),
         };
         let (tip, lost) = self.agreed(id, chain, tip)?;
         let key = signed.as_ref().map(|envelope| envelope.signatures[0].keyid);
@@ -470,7 +476,7 @@ impl Ledger {
         {
             second.tell(id, tip.last, checkpoint);
         }
-        Ok(Known { tip, key, lost })
+        Ok((Known { tip, key, lost }, state))
     }
 
     /// Holds a tip against what is known of the chain elsewhere: it may be longer, never shorter, unless its loss was accepted.
@@ -505,22 +511,8 @@ impl Ledger {
         Ok((tip, Some(lost)))
     }
 
-    async fn tip(&self, id: ChainId, first: u64) -> Result<(Tip, Option<Envelope>), LedgerError> {
-        let (_, read) = self.segment(id, first, |_| {}).await?;
-        // A segment without faults has a checkpoint.
-        let tip = read.checkpoint.as_ref().map_or(Tip::EMPTY, Tip::from);
-        Ok((tip, read.envelope))
-    }
-
     async fn state(&self, id: ChainId, first: u64) -> Result<Value, LedgerError> {
-        let mut state = None;
-        let (key, _) = self
-            .segment(id, first, |entry| {
-                if entry.is_state() {
-                    state = serde_json::from_str(entry.event.get()).ok();
-                }
-            })
-            .await?;
+        let (key, _, state) = self.segment(id, first).await?;
         state.ok_or(LedgerError::Broken {
             chain: id,
             key,
@@ -528,13 +520,12 @@ impl Ledger {
         })
     }
 
-    /// Reads one segment and refuses it for any fault.
+    /// Reads one segment and the state in it, if there is one; refuses it for any fault.
     async fn segment(
         &self,
         id: ChainId,
         first: u64,
-        look: impl FnMut(&crate::Entry<'_>),
-    ) -> Result<(String, segment::Read), LedgerError> {
+    ) -> Result<(String, segment::Read, Option<Value>), LedgerError> {
         let key = layout::segment(id, first);
         let broken = |fault| LedgerError::Broken {
             chain: id,
@@ -543,28 +534,24 @@ impl Ledger {
         };
         let bytes = self.store.get(&key).await?;
         let bytes = bytes.ok_or_else(|| broken(Fault::Missing))?;
-        let read = segment::read(&bytes, id, None, &self.keys, look);
+        let mut state = None;
+        let read = segment::read(&bytes, id, None, &self.keys, |entry| {
+            if entry.is_state() {
+                state = serde_json::from_str(entry.event.get()).ok();
+            }
+        });
         if let Some(fault) = read.faults.first() {
             return Err(broken(fault.clone()));
         }
         if read.first != Some(first) {
             return Err(broken(Fault::OtherContent("places")));
         }
-        Ok((key, read))
+        Ok((key, read, state))
     }
 
     fn chain(&self, id: ChainId) -> Arc<Chain> {
         let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
         chains.entry(id).or_default().clone()
-    }
-
-    fn failed(&self, key: &str, failure: Failure, why: String) -> LedgerError {
-        LedgerError::Store(StoreError {
-            place: self.store.place(),
-            key: key.to_owned(),
-            failure,
-            why,
-        })
     }
 }
 

@@ -138,12 +138,7 @@ impl SecondPlace {
         checkpoint: &Envelope,
     ) -> Result<(), StoreError> {
         let key = layout::checkpoint(chain, last);
-        let failed = |failure, why: String| StoreError {
-            place: self.store.place(),
-            key: key.clone(),
-            failure,
-            why,
-        };
+        let failed = |failure, why: String| StoreError::of(&*self.store, &key, failure, why);
         let bytes =
             canonical(checkpoint).map_err(|error| failed(Failure::Malformed, error.to_string()))?;
         let bytes = Bytes::from(bytes);

@@ -13,7 +13,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore as _, PutMode, PutOptions};
 
-use super::{Claim, DEADLINE, Failure, Listed, Store, StoreError};
+use super::{Claim, Failure, Listed, Store, StoreError, within};
 
 /// Most names read from one folder; the record itself never puts more than 10,000 there.
 const MOST: usize = 100_000;
@@ -48,57 +48,36 @@ impl Folder {
             return Ok(files.clone());
         }
         if let Err(error) = self.root.read_dir() {
-            return Err(self.error(key, failure(&error), error));
+            return Err(StoreError::of(self, key, failure(&error), error));
         }
         let files = LocalFileSystem::new_with_prefix(&self.root)
-            .map_err(|error| self.error(key, Failure::Unreachable, error))?
+            .map_err(|error| StoreError::of(self, key, Failure::Unreachable, error))?
             .with_fsync(true);
         Ok(self.files.get_or_init(|| Arc::new(files)).clone())
-    }
-
-    fn error(&self, key: &str, failure: Failure, why: impl ToString) -> StoreError {
-        StoreError {
-            place: self.place(),
-            key: key.to_owned(),
-            failure,
-            why: why.to_string(),
-        }
     }
 
     fn told(&self, key: &str, error: &object_store::Error) -> StoreError {
         let mut cause: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                return self.error(key, failure(error), error);
+                return StoreError::of(self, key, failure(error), error);
             }
             cause = error.source();
         }
-        self.error(key, Failure::Unreachable, error)
-    }
-
-    async fn within<T>(
-        &self,
-        key: &str,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        tokio::time::timeout(DEADLINE, work)
-            .await
-            .unwrap_or_else(|_| {
-                let why = format!("no answer within {} s", DEADLINE.as_secs());
-                Err(self.error(key, Failure::TimedOut, why))
-            })
+        StoreError::of(self, key, Failure::Unreachable, error)
     }
 
     /// The names directly in a folder, sorted: files or folders. A folder that is not there is empty, the root is not.
     async fn names(&self, folder: &str, wanted: Wanted) -> Result<Vec<String>, StoreError> {
         let path = self.root.join(folder);
         let read = tokio::task::spawn_blocking(move || read_names(&path, wanted));
-        let read = self.within(folder, async {
+        let read = within(self, folder, async {
             read.await
-                .map_err(|error| self.error(folder, Failure::Unreachable, error))
+                .map_err(|error| StoreError::of(self, folder, Failure::Unreachable, error))
         });
         match read.await? {
-            Ok(names) if names.len() > MOST => Err(self.error(
+            Ok(names) if names.len() > MOST => Err(StoreError::of(
+                self,
                 folder,
                 Failure::Malformed,
                 format!("it holds more than {MOST} entries"),
@@ -107,7 +86,7 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound && self.root.is_dir() => {
                 Ok(Vec::new())
             }
-            Err(error) => Err(self.error(folder, failure(&error), error)),
+            Err(error) => Err(StoreError::of(self, folder, failure(&error), error)),
         }
     }
 }
@@ -182,10 +161,15 @@ impl Store for Folder {
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let path = Path::from(key);
-        self.within(key, async move {
+        within(self, key, async move {
             // A volume that went away must not be taken for an empty one: the parents are made, the root never.
             if !self.root.is_dir() {
-                return Err(self.error(key, Failure::Unreachable, "the folder is gone"));
+                return Err(StoreError::of(
+                    self,
+                    key,
+                    Failure::Unreachable,
+                    "the folder is gone",
+                ));
             }
             let files = self.files(key)?;
             let options = PutOptions::from(PutMode::Create);
@@ -199,18 +183,18 @@ impl Store for Folder {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
-        self.within(key, async move {
+        within(self, key, async move {
             let path = self.files(key)?.path_to_filesystem(&Path::from(key));
             let path = path.map_err(|error| self.told(key, &error))?;
             // Opened and read in one go: for a small file the change of threads is most of the work.
             let read = tokio::task::spawn_blocking(move || std::fs::read(path));
             let read = read
                 .await
-                .map_err(|error| self.error(key, Failure::Unreachable, error))?;
+                .map_err(|error| StoreError::of(self, key, Failure::Unreachable, error))?;
             match read {
                 Ok(bytes) => Ok(Some(bytes.into())),
                 Err(error) if is_no_object(&error) && self.root.is_dir() => Ok(None),
-                Err(error) => Err(self.error(key, failure(&error), error)),
+                Err(error) => Err(StoreError::of(self, key, failure(&error), error)),
             }
         })
         .boxed()

@@ -138,6 +138,37 @@ impl fmt::Display for StoreError {
     }
 }
 
+impl StoreError {
+    /// A request of `store` that failed.
+    pub(crate) fn of(
+        store: &(impl Store + ?Sized),
+        key: &str,
+        failure: Failure,
+        why: impl ToString,
+    ) -> Self {
+        Self {
+            place: store.place(),
+            key: key.to_owned(),
+            failure,
+            why: why.to_string(),
+        }
+    }
+}
+
+/// Gives up on a store's work after [`DEADLINE`].
+pub(crate) async fn within<T>(
+    store: &impl Store,
+    key: &str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(DEADLINE, work)
+        .await
+        .unwrap_or_else(|_| {
+            let why = format!("no answer within {} s", DEADLINE.as_secs());
+            Err(StoreError::of(store, key, Failure::TimedOut, why))
+        })
+}
+
 /// Most folders and most objects of one folder that are looked at for the newest place: a hundred times what a record has.
 const MOST_FOLDERS: usize = 1_000_000;
 const MOST_OBJECTS: usize = 1_000_000;
@@ -153,11 +184,9 @@ pub async fn newest(
     ending: &str,
 ) -> Result<Option<u64>, StoreError> {
     let folder = layout::chain(root, id);
-    let too_many = |key: &str, what: &str| StoreError {
-        place: store.place(),
-        key: key.to_owned(),
-        failure: Failure::Malformed,
-        why: format!("it holds more {what} than a record ever does"),
+    let too_many = |key: &str, what: &str| {
+        let why = format!("it holds more {what} than a record ever does");
+        StoreError::of(store, key, Failure::Malformed, why)
     };
     let mut folders = store.folders(&folder);
     let mut shards = Vec::new();

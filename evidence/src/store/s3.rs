@@ -23,7 +23,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{Claim, DEADLINE, Failure, Listed, Store, StoreError};
+use super::{Claim, Failure, Listed, Store, StoreError, within};
 
 pub use settings::{Credentials, Lock, LockMode, S3Settings};
 
@@ -86,34 +86,12 @@ impl S3 {
         }
     }
 
-    fn error(&self, key: &str, failure: Failure, why: impl Into<String>) -> StoreError {
-        StoreError {
-            place: self.place.clone(),
-            key: key.to_owned(),
-            failure,
-            why: why.into(),
-        }
-    }
-
-    async fn within<T>(
-        &self,
-        key: &str,
-        work: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        tokio::time::timeout(DEADLINE, work)
-            .await
-            .unwrap_or_else(|_| {
-                let why = format!("no answer within {} s", DEADLINE.as_secs());
-                Err(self.error(key, Failure::TimedOut, why))
-            })
-    }
-
     fn must_fit(&self, key: &str, bytes: usize) -> Result<(), StoreError> {
         if bytes <= MOST_BYTES {
             return Ok(());
         }
         let why = format!("{bytes} bytes are more than a part of a record ever has ({MOST_BYTES})");
-        Err(self.error(key, Failure::Malformed, why))
+        Err(StoreError::of(self, key, Failure::Malformed, why))
     }
 
     async fn claim(&self, key: &str, bytes: Bytes) -> Result<Claim, StoreError> {
@@ -190,7 +168,7 @@ impl S3 {
             Some(first) => Ok(first == version),
             None => {
                 let why = "it said this was written and does not list it";
-                Err(self.error(key, Failure::Untrue, why))
+                Err(StoreError::of(self, key, Failure::Untrue, why))
             }
         }
     }
@@ -243,11 +221,11 @@ impl Store for S3 {
         key: &'a str,
         bytes: Bytes,
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        self.within(key, self.claim(key, bytes)).boxed()
+        within(self, key, self.claim(key, bytes)).boxed()
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>> {
-        self.within(key, self.first(key)).boxed()
+        within(self, key, self.first(key)).boxed()
     }
 
     fn objects<'a>(&'a self, folder: &str) -> BoxStream<'a, Result<Listed, StoreError>> {

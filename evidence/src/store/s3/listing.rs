@@ -6,7 +6,7 @@ use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::{Failure, Listed, S3, StoreError};
+use super::{Failure, Listed, S3, StoreError, within};
 
 /// How many versions and folders one request asks for: the most that a server gives.
 const PAGE: i32 = 1_000;
@@ -132,7 +132,7 @@ impl S3 {
             .set_key_marker(after.map(|after| after.key.clone()))
             .set_version_id_marker(after.and_then(|after| after.version.clone()))
             .max_keys(PAGE);
-        let page = self.within(key, async {
+        let page = within(self, key, async {
             let page = request.send().await;
             page.map_err(|error| self.told(key, "listing", &error))
         });
@@ -141,7 +141,7 @@ impl S3 {
 
     fn stuck(&self, key: &str) -> StoreError {
         let why = "its listing goes on without end: the next page is the same one";
-        self.error(key, Failure::Malformed, why)
+        StoreError::of(self, key, Failure::Malformed, why)
     }
 }
 
@@ -244,7 +244,7 @@ impl Walk<'_> {
     fn out_of_order(&self) -> StoreError {
         let why =
             "it does not list in the order of names; a bucket of this kind cannot hold a record";
-        self.store.error(&self.folder, Failure::Malformed, why)
+        StoreError::of(self.store, &self.folder, Failure::Malformed, why)
     }
 }
 

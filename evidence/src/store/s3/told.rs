@@ -40,13 +40,13 @@ impl S3 {
             }
             _ => (Failure::Unreachable, causes(error)),
         };
-        self.error(key, failure, format!("{doing}: {why}"))
+        StoreError::of(self, key, failure, format!("{doing}: {why}"))
     }
 
     /// A body that ended early, or is not the one that was promised.
     pub(super) fn broken_off(&self, key: &str, error: &(dyn Error + 'static)) -> StoreError {
         let why = format!("reading: {}", causes(error));
-        self.error(key, Failure::Unreachable, why)
+        StoreError::of(self, key, Failure::Unreachable, why)
     }
 }
 
