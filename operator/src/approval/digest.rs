@@ -81,6 +81,12 @@ pub fn digest(version: i32, subject: &Subject<'_>) -> Result<String, UnknownVers
     Ok(format!("sha256:{hex}"))
 }
 
+/// The subject's digest over the field list in use.
+pub fn current_digest(subject: &Subject<'_>) -> String {
+    digest(DIGEST_VERSION, subject)
+        .unwrap_or_else(|error| unreachable!("the current version is known: {error}"))
+}
+
 fn fields_v1(subject: &Subject<'_>) -> Value {
     match subject {
         Subject::TenantAmend(spec) => tenant_v1(spec).into(),

@@ -14,7 +14,7 @@ use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatu
 
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
-    condition as approval_condition, standing,
+    condition as approval_condition, current_digest, standing,
 };
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
@@ -228,7 +228,7 @@ fn asked(context: &Context, policy: &TenancyPolicy) -> Asked {
         tenant: None,
         digests: BTreeMap::from([(
             DIGEST_VERSION,
-            decisions::current(&Subject::PolicyLoosen(&policy.spec)),
+            current_digest(&Subject::PolicyLoosen(&policy.spec)),
         )]),
         requester: Requester::from_stamp(
             policy
@@ -318,7 +318,7 @@ async fn report(
     let status = TenancyPolicyStatus {
         observed_generation: object.metadata.generation,
         conditions,
-        accepted_digest: accepted.map(|spec| decisions::current(&Subject::PolicyLoosen(spec))),
+        accepted_digest: accepted.map(|spec| current_digest(&Subject::PolicyLoosen(spec))),
         pending_approvals,
     };
     if status == before {
@@ -441,14 +441,17 @@ async fn remember_decision(
     approval: &Approval,
     waits: bool,
 ) -> Result<(), Error> {
+    let platform = context.records.platform();
+    let is_known = approval
+        .uid()
+        .is_some_and(|uid| platform.is_some_and(|platform| platform.approvals.contains_key(&uid)));
+    if is_known == waits {
+        return Ok(());
+    }
     let Some((uid, given)) = Given::of(approval) else {
         return Ok(());
     };
     let mut next = remembered(context);
-    let known = next.approvals.contains_key(&uid);
-    if known == waits {
-        return Ok(());
-    }
     if waits {
         next.approvals.insert(uid, given);
     } else {

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use tenure_crds::keys;
 
 use super::{
-    Copied, Copy, Place, PlatformRecord, RECORD_VERSION, Recalled, RecordError, TenantRecord,
+    Copied, Place, PlatformRecord, RECORD_VERSION, Recalled, RecordError, TenantRecord, WorkingCopy,
 };
 
 const PLATFORM: &str = "tenure-record-platform";
@@ -113,7 +113,7 @@ impl ConfigMaps {
     }
 }
 
-impl Copy for ConfigMaps {
+impl WorkingCopy for ConfigMaps {
     fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>> {
         async move {
             let params = ListParams::default().labels(&format!("{}=true", keys::RECORD));

@@ -30,7 +30,7 @@ pub use personal::without_personal_data;
 pub use records::Records;
 pub use tasks::{attend, follow, settle};
 
-use crate::approval::{DIGEST_VERSION, Subject, digest};
+use crate::approval::{Subject, current_digest};
 use crate::tenant::rendering::Rendering;
 
 /// Why a record could not be read or written.
@@ -177,16 +177,11 @@ impl TenantRecord {
     /// As this build keeps it: a record from before there were digests gets its own.
     fn upgraded(mut self) -> Self {
         if self.spec_digest.is_empty() {
-            self.spec_digest = current(&Subject::TenantAmend(&self.spec));
+            self.spec_digest = current_digest(&Subject::TenantAmend(&self.spec));
             self.spec = without_personal_data(&self.spec);
         }
         self
     }
-}
-
-fn current(subject: &Subject<'_>) -> String {
-    digest(DIGEST_VERSION, subject)
-        .unwrap_or_else(|error| unreachable!("the current version is known: {error}"))
 }
 
 /// The record shape this build writes.
@@ -212,7 +207,7 @@ pub struct PlatformRecord {
 impl PlatformRecord {
     /// The digest of a TenancyPolicy's settings.
     pub fn digest(policy: &TenancyPolicySpec) -> String {
-        current(&Subject::PolicyLoosen(policy))
+        current_digest(&Subject::PolicyLoosen(policy))
     }
 }
 
@@ -248,7 +243,7 @@ pub struct Recalled {
 }
 
 /// The working copy of the record, in the cluster.
-pub trait Copy: Send + Sync {
+pub trait WorkingCopy: Send + Sync {
     /// Everything it holds.
     fn recall(&self) -> BoxFuture<'_, Result<Recalled, RecordError>>;
     /// What it holds of one tenant now.

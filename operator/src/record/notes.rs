@@ -73,7 +73,10 @@ struct Waiting {
 
 /// Something that was noted before it happened.
 #[must_use = "it either happened or did not"]
-pub struct Begun(Uuid);
+pub struct Begun {
+    id: Uuid,
+    chain: ChainId,
+}
 
 impl Notes {
     /// Notes that are kept in `folder` until they are recorded; only in memory where there is none.
@@ -120,17 +123,17 @@ impl Notes {
         if waiting.begun.len() < MOST {
             waiting.begun.insert(id, note);
         }
-        Begun(id)
+        Begun { id, chain }
     }
 
     /// Notes that it happened, and how.
-    pub fn done(&self, Begun(id): Begun, chain: ChainId, event: &Event) {
+    pub fn done(&self, Begun { id, chain }: Begun, event: &Event) {
         self.locked().begun.remove(&id);
         self.put(id, Note::new(chain, event));
     }
 
     /// Notes that it did not happen.
-    pub fn dropped(&self, Begun(id): Begun) {
+    pub fn dropped(&self, Begun { id, .. }: Begun) {
         let mut waiting = self.locked();
         waiting.begun.remove(&id);
         waiting.write(id, None, Step::Dropped);
@@ -300,5 +303,139 @@ impl Waiting {
                 tracing::warn!(%error, "the file of notes cannot be emptied: it will be recorded again after a restart");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenure_evidence::{Folder, KeyList, Recalled, Signer, layout};
+
+    use super::*;
+
+    const TENANT: ChainId = ChainId::Tenant(Uuid::from_u128(7));
+
+    /// A record and the folder of a process that comes again.
+    struct Place {
+        record: tempfile::TempDir,
+        state: tempfile::TempDir,
+        ledger: Arc<Ledger>,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let record = tempfile::tempdir().unwrap();
+            let signer = Signer::generate().unwrap();
+            let keys = KeyList::of(signer.public(Timestamp::UNIX_EPOCH));
+            let store = Arc::new(Folder::open(record.path()).unwrap());
+            Self {
+                record,
+                state: tempfile::tempdir().unwrap(),
+                ledger: Arc::new(Ledger::new(store, None, signer, keys, Timestamp::now)),
+            }
+        }
+
+        /// The notes of the next process; the one before has ended.
+        fn notes(&self) -> Notes {
+            Notes::open(self.ledger.clone(), Some(self.state.path())).unwrap()
+        }
+
+        /// What stands in a chain.
+        async fn recorded(&self, chain: ChainId) -> String {
+            let Recalled { tip, .. } = self.ledger.recall(chain).await.unwrap();
+            let mut text = String::new();
+            for place in 1..=tip.last {
+                let object = self.record.path().join(layout::segment(chain, place));
+                text.push_str(&std::fs::read_to_string(object).unwrap_or_default());
+            }
+            text
+        }
+
+        fn file(&self) -> String {
+            std::fs::read_to_string(self.state.path().join("notes.jsonl")).unwrap()
+        }
+    }
+
+    fn used(tenant: &str) -> Event {
+        Event::TenantUsed {
+            tenant: tenant.into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_recorded_by_the_next_process_and_what_was_dropped_is_not() {
+        let place = Place::new();
+        let notes = place.notes();
+        let _ = notes.begin(TENANT, &used("begun"));
+        notes.dropped(notes.begin(TENANT, &used("dropped")));
+        notes.note(TENANT, &used("noted"));
+        drop(notes);
+        let next = place.notes();
+        assert_eq!(next.waiting(), 2);
+        next.flush().await.unwrap();
+        let text = place.recorded(TENANT).await;
+        assert!(text.contains("begun") && text.contains("noted"), "{text}");
+        assert!(!text.contains("dropped"), "{text}");
+        assert_eq!(place.file(), "");
+    }
+
+    #[tokio::test]
+    async fn what_was_done_stands_once_and_as_it_ended() {
+        let place = Place::new();
+        let notes = place.notes();
+        let begun = notes.begin(TENANT, &used("meant"));
+        notes.done(begun, &used("ended"));
+        drop(notes);
+        let next = place.notes();
+        next.flush().await.unwrap();
+        let text = place.recorded(TENANT).await;
+        assert!(text.contains("ended") && !text.contains("meant"), "{text}");
+        assert_eq!(next.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_cut_off_harms_no_other() {
+        let place = Place::new();
+        place.notes().note(TENANT, &used("whole"));
+        let cut = place.file().replace("whole", "cut");
+        let text = format!("{}{}", place.file(), &cut[..cut.len() / 2]);
+        std::fs::write(place.state.path().join("notes.jsonl"), text).unwrap();
+        assert_eq!(place.notes().waiting(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_takes_nothing_blocks_no_other() {
+        let place = Place::new();
+        let broken = ChainId::Tenant(Uuid::from_u128(8));
+        let known = tenure_evidence::Digest::of(b"known elsewhere");
+        place.ledger.know(broken, 3, known, "a test");
+        let notes = place.notes();
+        notes.note(broken, &used("held"));
+        notes.note(TENANT, &used("recorded"));
+        let error = notes.flush().await.unwrap_err();
+        assert_eq!(error.reason(), "RecordWentBack");
+        assert!(place.recorded(TENANT).await.contains("recorded"));
+        assert_eq!(notes.waiting(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_found_no_room_is_recorded_as_a_number() {
+        let place = Place::new();
+        // In memory only: the bound is the same, and nobody waits for a file.
+        let notes = Notes::open(place.ledger.clone(), None).unwrap();
+        for _ in 0..MOST + 3 {
+            notes.note(TENANT, &used("acme"));
+        }
+        assert_eq!((notes.waiting(), notes.missed()), (MOST, 3));
+        notes.flush().await.unwrap();
+        assert_eq!(notes.missed(), 0);
+        let text = place.recorded(ChainId::Platform).await;
+        assert!(text.contains(r#""count":3"#), "{text}");
+    }
+
+    #[test]
+    fn two_processes_never_share_a_folder() {
+        let place = Place::new();
+        let _first = place.notes();
+        assert!(Notes::open(place.ledger.clone(), Some(place.state.path())).is_err());
     }
 }

@@ -12,7 +12,7 @@ use tenure_evidence::{Base, ChainId, Event, Ledger, LedgerError};
 use uuid::Uuid;
 
 use super::{
-    Copied, Copy, Place, PlatformRecord, RECORD_VERSION, RecordError, TenantRecord, history,
+    Copied, Place, PlatformRecord, RECORD_VERSION, RecordError, TenantRecord, WorkingCopy, history,
 };
 use crate::cluster::Packed;
 
@@ -88,7 +88,7 @@ struct KnownPlatform {
 /// The records.
 pub struct Records {
     ledger: Arc<Ledger>,
-    copy: Box<dyn Copy>,
+    copy: Box<dyn WorkingCopy>,
     tenants: RwLock<BTreeMap<String, Known>>,
     platform: RwLock<KnownPlatform>,
     unreadable: RwLock<BTreeMap<String, String>>,
@@ -105,7 +105,7 @@ impl Records {
     /// # Errors
     /// Where the copy cannot be read: better not to start than to start without memory.
     pub async fn replay(
-        copy: impl Copy + 'static,
+        copy: impl WorkingCopy + 'static,
         ledger: Arc<Ledger>,
     ) -> Result<Self, RecordError> {
         let recalled = copy.recall().await?;
@@ -145,11 +145,11 @@ impl Records {
         }
     }
 
-    /// Reads the ledger: what it remembers counts more than the copy. Answers whether this was the first time.
+    /// Reads the ledger: what it remembers counts more than the copy.
     ///
     /// # Errors
     /// Where its store cannot be read.
-    pub async fn catch_up(&self) -> Result<bool, LedgerError> {
+    pub async fn catch_up(&self) -> Result<(), LedgerError> {
         let mut chains: BTreeSet<ChainId> = self.ledger.chains().try_collect().await?;
         chains.insert(ChainId::Platform);
         chains.extend(
@@ -158,7 +158,8 @@ impl Records {
                 .filter_map(|known| chain(&known.tenant_id)),
         );
         self.read(chains).await?;
-        Ok(!self.is_read.swap(true, Ordering::Relaxed))
+        self.is_read.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Looks whether chains are still what they were; answers whether that changed for any.
@@ -166,10 +167,7 @@ impl Records {
     /// # Errors
     /// Where the store cannot be read.
     pub async fn look(&self, tenants: &[String]) -> Result<bool, LedgerError> {
-        let broken = || -> Vec<ChainId> {
-            let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
-            broken.keys().copied().collect()
-        };
+        let broken = || -> Vec<ChainId> { self.broken_known().keys().copied().collect() };
         let before = broken();
         let ids: Vec<ChainId> = {
             let known = self.known();
@@ -295,16 +293,12 @@ impl Records {
 
     /// Why nothing is built on a tenant's chain, where that is so.
     pub fn broken(&self, tenant_id: &str) -> Option<String> {
-        let broken = self.broken.read().unwrap_or_else(PoisonError::into_inner);
-        broken.get(&chain(tenant_id)?).cloned()
+        self.broken_known().get(&chain(tenant_id)?).cloned()
     }
 
     /// How many chains are not what they were.
     pub fn broken_chains(&self) -> usize {
-        self.broken
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.broken_known().len()
     }
 
     /// The names of the tenants that are remembered and have not ended, sorted.
@@ -526,6 +520,10 @@ impl Records {
 
     fn platform_known(&self) -> RwLockReadGuard<'_, KnownPlatform> {
         self.platform.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn broken_known(&self) -> RwLockReadGuard<'_, BTreeMap<ChainId, String>> {
+        self.broken.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn broken_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<ChainId, String>> {

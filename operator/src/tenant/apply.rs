@@ -64,6 +64,13 @@ struct Application<'a> {
     result: Applied,
 }
 
+/// A repair that was noted before it began.
+struct Repair {
+    drift: Drift,
+    /// Nothing where the tenant has no chain to be noted in.
+    begun: Option<Begun>,
+}
+
 /// Applies a tenant's remembered rendering; `previous` is what stood complete before, where that is known.
 pub async fn apply(
     context: &Context,
@@ -238,13 +245,9 @@ impl Application<'_> {
         can_drift: bool,
     ) -> bool {
         let change = Needed::between(desired, live.as_ref());
-        let drift = match (&change, &live) {
-            (Needed::Nothing, _) => return true,
-            (Needed::Mending(differences), Some(live)) => {
-                drift::changed(kind, live, differences, self.now)
-            }
-            _ => drift::missing(kind, desired),
-        };
+        if matches!(change, Needed::Nothing) {
+            return true;
+        }
         let object = name_of(desired);
         if let Some(wait) = self.context.fights().wait(kind, &object, self.now) {
             self.result.contested_for = Some(
@@ -254,7 +257,14 @@ impl Application<'_> {
             );
             return false;
         }
-        let begun = can_drift.then(|| self.begin(&drift)).flatten();
+        let repair = can_drift.then(|| {
+            self.begin(match (&change, &live) {
+                (Needed::Mending(differences), Some(live)) => {
+                    drift::changed(kind, live, differences, self.now)
+                }
+                _ => drift::missing(kind, desired),
+            })
+        });
         let written = self
             .context
             .writer
@@ -263,34 +273,41 @@ impl Application<'_> {
         match written {
             Ok(written) => {
                 let stands = self.wrote(kind, desired, written);
-                if can_drift {
-                    self.drifted(drift, object, begun);
+                if let Some(repair) = repair {
+                    self.repaired(repair, &object);
                 } else if !stands {
                     self.context.fights().repaired(kind, &object, self.now);
                 }
                 stands
             }
             Err(error) => {
-                self.failed(&drift, begun, error);
+                self.failed(repair, error);
                 false
             }
         }
     }
 
     /// Notes a repair before it begins, so that it is on record even if this process dies in it.
-    fn begin(&self, drift: &Drift) -> Option<Begun> {
+    fn begin(&self, drift: Drift) -> Repair {
         let event = drift.event(&self.record.tenant, None);
-        Some(self.context.notes.begin(self.chain?, &event))
+        let begun = self
+            .chain
+            .map(|chain| self.context.notes.begin(chain, &event));
+        Repair { drift, begun }
     }
 
     /// A write that failed. What the API server refused did not happen; of an answer that was lost nobody knows.
-    fn failed(&mut self, drift: &Drift, begun: Option<Begun>, error: WriteError) {
-        if let (Some(begun), Some(chain)) = (begun, self.chain) {
+    fn failed(&mut self, repair: Option<Repair>, error: WriteError) {
+        if let Some(Repair {
+            drift,
+            begun: Some(begun),
+        }) = repair
+        {
             if error.is_refused() {
                 self.context.notes.dropped(begun);
             } else {
                 let event = drift.event(&self.record.tenant, None);
-                self.context.notes.done(begun, chain, &event);
+                self.context.notes.done(begun, &event);
             }
         }
         self.result.errors.push(error);
@@ -308,8 +325,7 @@ impl Application<'_> {
     }
 
     async fn remove(&mut self, kind: Kind, namespace: &str, live: &Value, is_drift: bool) -> bool {
-        let drift = drift::surplus(kind, live);
-        let begun = is_drift.then(|| self.begin(&drift)).flatten();
+        let repair = is_drift.then(|| self.begin(drift::surplus(kind, live)));
         match self.context.writer.delete(kind, live).await {
             Ok(()) => {
                 self.context.caches.forget(
@@ -317,26 +333,24 @@ impl Application<'_> {
                     namespace,
                     live["metadata"]["name"].as_str().unwrap_or_default(),
                 );
-                if is_drift {
-                    self.drifted(drift, name_of(live), begun);
+                if let Some(repair) = repair {
+                    self.repaired(repair, &name_of(live));
                 }
                 true
             }
             Err(error) => {
-                self.failed(&drift, begun, error);
+                self.failed(repair, error);
                 false
             }
         }
     }
 
-    fn drifted(&mut self, drift: Drift, object: String, begun: Option<Begun>) {
-        if let (Some(begun), Some(chain)) = (begun, self.chain) {
+    fn repaired(&mut self, Repair { drift, begun }: Repair, object: &str) {
+        if let Some(begun) = begun {
             let event = drift.event(&self.record.tenant, Some(Timestamp::now()));
-            self.context.notes.done(begun, chain, &event);
+            self.context.notes.done(begun, &event);
         }
-        self.context
-            .fights()
-            .repaired(drift.kind, &object, self.now);
+        self.context.fights().repaired(drift.kind, object, self.now);
         self.result.drift.push(drift);
     }
 }

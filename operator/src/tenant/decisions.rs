@@ -10,7 +10,7 @@ use tenure_crds::{Approval, CustomerTenant, keys};
 use super::dereference::Seen;
 use crate::approval::{
     Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester, Standing, Subject,
-    TakenOver, approvals_needed, digest, enough, standing,
+    TakenOver, approvals_needed, current_digest, enough, standing,
 };
 use crate::context::Context;
 use crate::policy::tenant_loosens;
@@ -188,7 +188,7 @@ fn asked(context: &Context, tenant: &CustomerTenant, subject: &Subject<'_>) -> A
         name: tenant.name_any(),
         tenant_id: Some(tenant.spec.tenant_id.clone()),
         tenant: Some(tenant.name_any()),
-        digests: BTreeMap::from([(DIGEST_VERSION, current(subject))]),
+        digests: BTreeMap::from([(DIGEST_VERSION, current_digest(subject))]),
         requester: Requester::from_stamp(
             tenant
                 .annotations()
@@ -213,10 +213,4 @@ pub fn request(asked: &Asked, effect: String) -> PendingApproval {
         approvals_needed: approvals_needed(asked.action, &asked.requester),
         effect,
     }
-}
-
-/// The digest over the field list in use.
-pub fn current(subject: &Subject<'_>) -> String {
-    digest(DIGEST_VERSION, subject)
-        .unwrap_or_else(|error| unreachable!("the current version is known: {error}"))
 }

@@ -632,13 +632,11 @@ async fn finish(
             .iter()
             .map(|condition| (condition.type_.as_str(), condition.status.as_str())),
     );
-    if let (Some(record), Some(event)) = (
-        record,
-        history::of_verdicts(&name, &before.controls, &status.controls),
-    ) {
-        context.notes.note_of(&record.tenant_id, &event);
-    }
     if status != before {
+        let changed = history::of_verdicts(&name, &before.controls, &status.controls);
+        if let (Some(record), Some(event)) = (record, changed) {
+            context.notes.note_of(&record.tenant_id, &event);
+        }
         write_status(context, object, status).await?;
     }
     Ok(Done {
