@@ -111,6 +111,38 @@ pub(crate) fn open_lock(path: &Path) -> Result<File> {
         .with_context(|| format!("cannot open the lock file {}", path.display()))
 }
 
+/// Everything directly in a folder, sorted by name.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut entries = read
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// Copies a folder with all that is below it; files that are there already stay as they are.
+///
+/// # Errors
+///
+/// When something cannot be read or written.
+pub fn copy_missing(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in entries(from)? {
+        let target = to.join(entry.file_name().context("no name")?);
+        if entry.is_dir() {
+            copy_missing(&entry, &target)?;
+        } else if !target.exists() {
+            fs::copy(&entry, target)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the folders whose owner has died. What cannot be removed now is left for the next sweep.
 fn sweep(planes: &Path) {
     let Ok(entries) = fs::read_dir(planes) else {

@@ -11,6 +11,7 @@ use tenure_evidence::verify::{Report, Verification};
 use tenure_evidence::{ChainId, Entry, Folder, KeyList, Ledger, Signer, Store, layout};
 
 use crate::access::Access;
+use crate::paths::entries;
 
 /// Where an operator records. It is there before the cluster and stays after it.
 #[derive(Clone, Debug)]
@@ -148,4 +149,18 @@ impl Record {
         }
         Ok(events)
     }
+}
+
+/// The objects of a chain, in order; `chain` is its folder.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub fn segments(chain: &Path) -> Result<Vec<PathBuf>> {
+    let shards = entries(chain)?;
+    let objects = shards
+        .iter()
+        .map(|shard| entries(shard))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(objects.concat())
 }

@@ -13,13 +13,14 @@ mod stage;
 mod texts;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tenure_e2e::record::segments;
 use tenure_e2e::{Identity, Record, eventually, install};
 
 use self::network::Network;
@@ -244,7 +245,7 @@ async fn a_record_in_trouble(stage: &Stage) -> Result<()> {
 
     let tenant = stage.tenants()?.get("acme").await?;
     let chain = folder.join("v1/chains").join(&tenant.spec.tenant_id);
-    let newest = newest(&newest(&chain)?)?;
+    let newest = segments(&chain)?.pop().context("an empty chain")?;
     let as_written = fs::read_to_string(&newest)?;
     fs::write(&newest, as_written.replacen("acme", "bcme", 1))?;
     stage.fires("TenureRecordBroken", &[]).await?;
@@ -260,13 +261,6 @@ async fn a_record_in_trouble(stage: &Stage) -> Result<()> {
     stage.fires("TenureRecordNotBorneOut", &[]).await?;
     fs::rename(gone(&second), &second)?;
     stage.ends("TenureRecordNotBorneOut", &[]).await
-}
-
-/// The last name in a folder.
-fn newest(folder: &Path) -> Result<PathBuf> {
-    let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
-    let entries = entries.collect::<std::io::Result<Vec<_>>>()?;
-    entries.into_iter().max().context("an empty folder")
 }
 
 /// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.

@@ -6,7 +6,6 @@
 )]
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -18,6 +17,8 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant, TenancyPolicy};
 use tenure_e2e::install;
+use tenure_e2e::paths::copy_missing;
+use tenure_e2e::record::segments;
 use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, eventually};
 use tenure_evidence::verify::{Finding, Kind};
 
@@ -160,6 +161,11 @@ impl Stage {
         self.condition(name, "Ready", "True", "Reconciled").await
     }
 
+    async fn accepted_digest(&self, name: &str) -> Result<Option<String>> {
+        let status = self.tenants()?.get(name).await?.status;
+        Ok(status.context("no status")?.accepted_digest)
+    }
+
     fn policies(&self, name: &str) -> Result<Api<NetworkPolicy>> {
         Ok(Api::namespaced(
             self.plane.break_glass()?,
@@ -266,17 +272,9 @@ async fn the_record_outranks_git_and_survives_the_cluster() -> Result<()> {
 
 /// What was accepted and what was repaired stands in the tenant's chain, without personal data.
 async fn acceptance_and_repair(stage: &Stage) -> Result<()> {
-    let status = stage
-        .tenants()?
-        .get("acme")
-        .await?
-        .status
-        .context("no status")?;
+    let digest = stage.accepted_digest("acme").await?;
     let accepted = stage.told(ACME, "spec.accepted", 1).await?;
-    ensure!(
-        accepted[0]["digest"] == json!(status.accepted_digest),
-        "{accepted:#?}"
-    );
+    ensure!(accepted[0]["digest"] == json!(digest), "{accepted:#?}");
     let text = serde_json::to_string(&stage.record.events(ACME).await?)?;
     for personal in ["Known Person", "known@example.com"] {
         ensure!(
@@ -348,24 +346,12 @@ async fn a_store_that_is_gone(stage: &mut Stage) -> Result<()> {
     stage
         .condition("acme", "Ready", "False", "RecordUnread")
         .await?;
-    let accepted = stage
-        .tenants()?
-        .get("acme")
-        .await?
-        .status
-        .context("no status")?
-        .accepted_digest;
+    let accepted = stage.accepted_digest("acme").await?;
     fs::rename(&away, &folder)?;
     stage.ready("acme").await?;
     stage.metric("tenure_record_read 1").await?;
     stage.metric("tenure_record_available 1").await?;
-    let after = stage
-        .tenants()?
-        .get("acme")
-        .await?
-        .status
-        .context("no status")?
-        .accepted_digest;
+    let after = stage.accepted_digest("acme").await?;
     ensure!(accepted != after);
     // The one before, and the two that nobody could record at their time.
     let repaired = stage.told(ACME, "drift.repaired", 3).await?;
@@ -386,7 +372,7 @@ async fn a_record_that_went_back(stage: &mut Stage) -> Result<()> {
         stage.record.folder().with_extension("newer"),
     );
     let older = tempfile::tempdir()?;
-    copy(&folder, older.path())?;
+    copy_missing(&folder, older.path())?;
     stage
         .change("acme", json!({"owner": {"name": "somebody else"}}))
         .await?;
@@ -394,7 +380,7 @@ async fn a_record_that_went_back(stage: &mut Stage) -> Result<()> {
     stage.ready("acme").await?;
     stage.stop().await?;
     fs::rename(&folder, &newer)?;
-    copy(older.path(), &folder)?;
+    copy_missing(older.path(), &folder)?;
     let report = stage.record.verify().await?;
     ensure!(
         report
@@ -412,7 +398,7 @@ async fn a_record_that_went_back(stage: &mut Stage) -> Result<()> {
     let text = stage.operator()?.metrics().await?;
     ensure!(!text.contains("tenure_record_broken_chains 0\n"), "{text}");
     // What is missing is put beside what is there: chains that were whole have gone on meanwhile.
-    copy(&newer, &folder)?;
+    copy_missing(&newer, &folder)?;
     stage.ready("acme").await?;
     stage.metric("tenure_record_broken_chains 0").await?;
     stage.told(ACME, "drift.repaired", 4).await?;
@@ -421,7 +407,8 @@ async fn a_record_that_went_back(stage: &mut Stage) -> Result<()> {
 
 /// A byte of the newest segment is changed: it is found by the running operator and by whoever verifies.
 async fn a_changed_record(stage: &Stage) -> Result<()> {
-    let newest = newest(&stage.record.folder().join("v1/chains").join(ACME))?;
+    let chain = stage.record.folder().join("v1/chains").join(ACME);
+    let newest = segments(&chain)?.pop().context("an empty chain")?;
     let as_written = fs::read(&newest)?;
     let text = String::from_utf8(as_written.clone())?.replacen("acme", "bcme", 1);
     ensure!(text.as_bytes() != as_written);
@@ -559,28 +546,4 @@ async fn a_lost_record(stage: &mut Stage) -> Result<()> {
         "{report:#?}"
     );
     stage.stop().await
-}
-
-fn newest(folder: &Path) -> Result<std::path::PathBuf> {
-    let last = |folder: &Path| -> Result<std::path::PathBuf> {
-        let entries = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
-        let entries = entries.collect::<std::io::Result<Vec<_>>>()?;
-        entries.into_iter().max().context("an empty folder")
-    };
-    last(&last(folder)?)
-}
-
-/// Copies what is not there.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else if !target.exists() {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

@@ -23,7 +23,7 @@ use tenure_crds::{CustomerTenant, TenancyPolicy};
 use tenure_e2e::helm::Helm;
 use tenure_e2e::install::{self, NAMESPACE, RELEASE};
 use tenure_e2e::kubectl::Kubectl;
-use tenure_e2e::paths::repository;
+use tenure_e2e::paths::{copy_missing, repository};
 use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, eventually};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -261,7 +261,7 @@ fn chart() -> std::path::PathBuf {
 
 /// The release after this one.
 fn next_release(into: &Path) -> Result<()> {
-    copy(&chart(), into)?;
+    copy_missing(&chart(), into)?;
     edit(&into.join("Chart.yaml"), "ersion: 0.1.0", "ersion: 0.2.0")?;
     edit(
         &into.join("values.yaml"),
@@ -306,20 +306,6 @@ fn edit(file: &Path, from: &str, to: &str) -> Result<()> {
         file.display()
     );
     fs::write(file, text.replace(from, to)).map_err(Into::into)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Asks without end what must be refused, and what must pass, until it is told to stop; answers how often it asked.

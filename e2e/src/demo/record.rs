@@ -14,9 +14,9 @@ use super::tell;
 use super::tenants::{self, path as tenant_path};
 use crate::install;
 use crate::operator::{Operator, OperatorOptions};
-use crate::paths::target;
+use crate::paths::{copy_missing, entries, target};
 use crate::plane::{Plane, PlaneOptions};
-use crate::record::Record;
+use crate::record::{Record, segments};
 use crate::wait::eventually;
 
 /// How long the last notes may take into the record, and checkpoints into the second place.
@@ -77,7 +77,7 @@ pub(super) async fn tampered(stage: &mut Stage) -> Result<()> {
     ];
     for (what, kind, tamper) in tamperings {
         let copy = tempfile::tempdir().context("no folder for a copy")?;
-        copy_folder(&record.folder(), copy.path())?;
+        copy_missing(&record.folder(), copy.path())?;
         tamper(&copy.path().join(chain.strip_prefix(record.folder())?))?;
         let start = Instant::now();
         let said = verify(&record, copy.path()).await?;
@@ -216,25 +216,6 @@ fn newest_chain(record: &Record) -> Result<PathBuf> {
     Ok(chain)
 }
 
-/// The objects of a chain, in order.
-fn segments(chain: &Path) -> Result<Vec<PathBuf>> {
-    let shards = entries(chain)?;
-    let objects = shards
-        .iter()
-        .map(|shard| entries(shard))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(objects.concat())
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut entries = read
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    entries.sort();
-    Ok(entries)
-}
-
 fn change(chain: &Path) -> Result<()> {
     let oldest = &segments(chain)?[0];
     let text = fs::read_to_string(oldest)?;
@@ -248,17 +229,4 @@ fn swap(chain: &Path) -> Result<()> {
     let (one, two) = (fs::read(&segments[0])?, fs::read(&segments[1])?);
     fs::write(&segments[0], two)?;
     Ok(fs::write(&segments[1], one)?)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in entries(from)? {
-        let name = entry.file_name().context("no name")?;
-        if entry.is_dir() {
-            copy_folder(&entry, &to.join(name))?;
-        } else {
-            fs::copy(&entry, to.join(name))?;
-        }
-    }
-    Ok(())
 }
