@@ -11,7 +11,7 @@ use crate::status::{ControlStatus, Party};
 use crate::tenancy_policy::Limits;
 pub use crate::words::SecretRef;
 use crate::words::{
-    Amounts, Classification, DATE, DAYS, DIGEST, DNS_LABEL, DNS_SUBDOMAIN, EMAIL, ENTRY,
+    Amounts, CONTROL, Classification, DATE, DAYS, DIGEST, DNS_LABEL, DNS_SUBDOMAIN, EMAIL, ENTRY,
     EXPOSED_HOST, Enforcement, Evidence, GATEWAY, HOST, INSTANT, LABEL_KEYS, LABEL_VALUE, Language,
     NO_PASSWORD, PRINTABLE, PendingApproval, PodSecurity, Port, QUANTITIES, QUOTA_COUNTS,
     QUOTA_RESOURCES, TENANT_ID, URL, USER,
@@ -634,10 +634,7 @@ pub struct TeleworkExclusion {
 #[x_kube(validation = Rule::new("!has(self.responsible) || has(self.reference)").message("another party's responsibility needs its reference in the matrix (DSA 1)"))]
 pub struct ControlOverride {
     /// Control id of the catalogue.
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^(dsa|sec)-[0-9]+(\.[0-9]+)?(-[a-z0-9]+)*$")
-    )]
+    #[schemars(length(min = 1, max = 63), regex(pattern = CONTROL))]
     pub id: String,
     /// Who answers for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

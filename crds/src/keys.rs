@@ -62,7 +62,8 @@ pub const HOSTS: &str = "tenure.dev/hosts";
 /// Namespace annotation: storage classes claims may name.
 pub const STORAGE_CLASSES: &str = "tenure.dev/storage-classes";
 
-/// Annotation stamped by admission: who last changed the spec.
+/// Annotation stamped by admission: who last changed the spec. Of a LegalHold who placed it: prolonging its review changes nothing
+/// of what it holds, and whoever placed it must not come to be able to release it.
 pub const CHANGED_BY: &str = "tenure.dev/changed-by";
 
 /// Annotation of our definitions: every field of spec they know, so that none is forgotten when an older one is put back.

@@ -10,8 +10,10 @@
 )]
 
 pub mod approval;
+pub mod attestation;
 pub mod customer_tenant;
 pub mod keys;
+pub mod legal_hold;
 pub mod reference;
 pub mod schema;
 pub mod status;
@@ -19,7 +21,9 @@ pub mod tenancy_policy;
 pub mod words;
 
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
+pub use attestation::{Attestation, AttestationSpec, AttestationStatus};
 pub use customer_tenant::{CustomerTenant, CustomerTenantSpec, CustomerTenantStatus};
+pub use legal_hold::{LegalHold, LegalHoldSpec, LegalHoldStatus};
 pub use reference::generated_files;
 pub use schema::all_crds;
 pub use tenancy_policy::{TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus};

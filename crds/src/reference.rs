@@ -27,6 +27,8 @@ fn crd_path(crd: &CustomResourceDefinition) -> &'static str {
         "tenancypolicies" => "charts/tenure/files/crds/tenancypolicies.yaml",
         "customertenants" => "charts/tenure/files/crds/customertenants.yaml",
         "approvals" => "charts/tenure/files/crds/approvals.yaml",
+        "legalholds" => "charts/tenure/files/crds/legalholds.yaml",
+        "attestations" => "charts/tenure/files/crds/attestations.yaml",
         other => unreachable!("{other} has no place in the chart: give it one here"),
     }
 }

@@ -6,14 +6,16 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::approval::{Action, BehalfParty, Decision};
+use crate::attestation::SubjectKind;
 use crate::customer_tenant::{
     Choice, ContactRole, KeyUse, MemberKind, NamespaceState, OnTighten, Profile, TenantRole,
 };
 use crate::keys;
+use crate::legal_hold::HoldExtent;
 use crate::status::{Party, Verdict};
 use crate::tenancy_policy::{ExposureKind, Guard, KeyServiceKind, SourceKind};
 use crate::words::{Classification, Enforcement, Language, PodSecurity, Protocol};
-use crate::{Approval, CustomerTenant, TenancyPolicy};
+use crate::{Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy};
 
 /// The `observedGeneration` of an object the operator has not looked at yet; no object has such a generation.
 pub const NEVER_OBSERVED: i64 = -1;
@@ -25,8 +27,14 @@ pub const NEVER_OBSERVED: i64 = -1;
 /// status nobody has written yet reads as one that saw no generation: without it, whoever asks by
 /// the rules of kstatus takes an object for current before the operator has looked at it.
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
-    [TenancyPolicy::crd(), CustomerTenant::crd(), Approval::crd()]
-        .into_iter()
+    let crds = [
+        TenancyPolicy::crd(),
+        CustomerTenant::crd(),
+        Approval::crd(),
+        LegalHold::crd(),
+        Attestation::crd(),
+    ];
+    crds.into_iter()
         .map(finish)
         .collect()
 }
@@ -95,6 +103,8 @@ fn vocabularies() -> Vec<Vocabulary> {
         vocabulary::<Action>(),
         vocabulary::<Decision>(),
         vocabulary::<BehalfParty>(),
+        vocabulary::<HoldExtent>(),
+        vocabulary::<SubjectKind>(),
         vocabulary::<ContactRole>(),
         vocabulary::<Profile>(),
         vocabulary::<OnTighten>(),

@@ -23,6 +23,8 @@ pub(crate) const ENTRY: &str = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// A UUID in its one spelling: lower case, with hyphens.
 pub(crate) const TENANT_ID: &str =
     r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+/// Id of a control of the catalogue.
+pub(crate) const CONTROL: &str = r"^(dsa|sec)-[0-9]+(\.[0-9]+)?(-[a-z0-9]+)*$";
 /// SHA-256 digest.
 pub(crate) const DIGEST: &str = r"^sha256:[0-9a-f]{64}$";
 /// Electronic mail address, roughly: it is shown to people, never written to by the API server.

@@ -7,10 +7,20 @@ mod cases;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, all_crds, generated_files};
+use tenure_crds::{
+    Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy, all_crds, generated_files,
+};
 
-const KINDS: [&str; 3] = ["TenancyPolicy", "CustomerTenant", "Approval"];
+const KINDS: [&str; 5] = [
+    "TenancyPolicy",
+    "CustomerTenant",
+    "Approval",
+    "LegalHold",
+    "Attestation",
+];
 
 /// One schema in a CRD: the kind, the path to it and itself.
 struct Node {
@@ -260,23 +270,28 @@ fn paths(place: &str, value: &Value, into: &mut BTreeSet<String>) {
 fn minimal_and_full_objects_survive_the_round_trip() {
     for kind in KINDS {
         for object in [cases::minimal(kind), cases::full(kind)] {
-            let back = match kind {
-                "TenancyPolicy" => serde_json::to_value(
-                    serde_json::from_value::<TenancyPolicy>(object.clone()).unwrap(),
-                ),
-                "CustomerTenant" => serde_json::to_value(
-                    serde_json::from_value::<CustomerTenant>(object.clone()).unwrap(),
-                ),
-                _ => serde_json::to_value(
-                    serde_json::from_value::<Approval>(object.clone()).unwrap(),
-                ),
-            };
             assert_eq!(
-                back.unwrap(),
+                through_the_types(kind, &object),
                 object,
                 "{kind} changes on its way through the types"
             );
         }
+    }
+}
+
+/// An object as the type of its kind writes it back.
+fn through_the_types(kind: &str, object: &Value) -> Value {
+    fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Value {
+        let read: T = serde_json::from_value(object.clone()).unwrap();
+        serde_json::to_value(read).unwrap()
+    }
+    match kind {
+        "TenancyPolicy" => through::<TenancyPolicy>(object),
+        "CustomerTenant" => through::<CustomerTenant>(object),
+        "Approval" => through::<Approval>(object),
+        "LegalHold" => through::<LegalHold>(object),
+        "Attestation" => through::<Attestation>(object),
+        other => panic!("no type for {other}"),
     }
 }
 
@@ -347,6 +362,8 @@ fn examples_are_kept_by_gitops_and_lose_nothing_in_the_types() {
         "tenancypolicy.yaml",
         "customers/example-logistics.yaml",
         "customers/example-clinic.yaml",
+        "legal-holds/example-logistics.yaml",
+        "attestations/datacentre.yaml",
     ] {
         let written = example(path);
         let annotations = &written["metadata"]["annotations"];
@@ -358,16 +375,8 @@ fn examples_are_kept_by_gitops_and_lose_nothing_in_the_types() {
             annotations["kustomize.toolkit.fluxcd.io/prune"], "disabled",
             "{path}"
         );
-        let read = match written["kind"].as_str().unwrap() {
-            "TenancyPolicy" => serde_json::to_value(
-                serde_json::from_value::<TenancyPolicy>(written.clone()).unwrap(),
-            ),
-            _ => serde_json::to_value(
-                serde_json::from_value::<CustomerTenant>(written.clone()).unwrap(),
-            ),
-        };
         assert_eq!(
-            read.unwrap(),
+            through_the_types(written["kind"].as_str().unwrap(), &written),
             written,
             "{path} has a field the types do not know"
         );

@@ -10,7 +10,13 @@ use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 use tenure_crds::all_crds;
 
-const KINDS: [&str; 3] = ["TenancyPolicy", "CustomerTenant", "Approval"];
+const KINDS: [&str; 5] = [
+    "TenancyPolicy",
+    "CustomerTenant",
+    "Approval",
+    "LegalHold",
+    "Attestation",
+];
 /// Rules over dates: the local evaluator keeps `format: date` as text, the API server as a time.
 const SERVER_ONLY: [&str; 2] = [
     "a deadline later than ninety days",

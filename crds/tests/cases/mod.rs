@@ -11,6 +11,7 @@ const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15
 pub type Edits = Vec<(&'static str, Value)>;
 
 /// One refused object and its accepted twin: the nearest legitimate one.
+#[derive(Clone)]
 pub struct Case {
     /// Kind of both.
     pub kind: &'static str,
@@ -52,6 +53,31 @@ pub fn minimal(kind: &str) -> Value {
                 "reason": "Signed by both parties.",
             },
         }),
+        "LegalHold" => json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": {"name": "case-2026-17"},
+            "spec": {
+                "tenantRef": {"name": "acme"},
+                "tenantID": TENANT_ID,
+                "reference": "Case 2026/17",
+                "authority": "Enterprise Court",
+                "scope": {"extent": "WholeTenant"},
+                "reason": "Dispute over an invoice.",
+                "placedBy": "Legal department",
+                "placedOn": "2026-03-01",
+            },
+        }),
+        "Attestation" => json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "Attestation", "metadata": {"name": "policy-2026"},
+            "spec": {
+                "control": "dsa-2.1-security-policy",
+                "subject": {"kind": "Platform"},
+                "statement": "The policy was reviewed and approved by management.",
+                "attestedBy": "Security officer",
+                "issuedOn": "2026-01-15",
+                "validUntil": "2027-01-14",
+                "evidence": {"uri": "https://dms.example.com/50", "digest": DIGEST},
+            },
+        }),
         other => panic!("no minimal {other}"),
     }
 }
@@ -74,6 +100,23 @@ pub fn full(kind: &str) -> Value {
                     json!({"username": "security-desk", "groups": ["approvers"]}),
                 ),
             ],
+        ),
+        "LegalHold" => edited(
+            minimal("LegalHold"),
+            vec![
+                (
+                    "/spec/scope",
+                    json!({"extent": "Named", "namespaces": ["acme-prod"], "stores": ["archive"]}),
+                ),
+                ("/spec/reviewOn", json!("2026-09-01")),
+            ],
+        ),
+        "Attestation" => edited(
+            minimal("Attestation"),
+            vec![(
+                "/spec/subject",
+                json!({"kind": "Tenant", "name": "acme", "tenantID": TENANT_ID}),
+            )],
         ),
         other => panic!("no full {other}"),
     }
@@ -275,7 +318,10 @@ pub fn all() -> Vec<Case> {
     cases.extend(tenant_texts());
     cases.extend(policy());
     cases.extend(approval());
+    cases.extend(legal_hold());
+    cases.extend(attestation());
     cases.extend(immutability());
+    cases.extend(holds_and_attestations_keep());
     cases
 }
 
@@ -1320,6 +1366,15 @@ fn approval() -> Vec<Case> {
             vec![],
         ),
         approval(
+            "a hold without its tenant's identity",
+            "subject.tenantID is required for a CustomerTenant or a LegalHold",
+            with(
+                other("ReleaseHold", "LegalHold"),
+                vec![("/spec/subject/tenantID", Value::Null)],
+            ),
+            other("ReleaseHold", "LegalHold"),
+        ),
+        approval(
             "one tenant's subject, another's reference",
             "subject.name and tenantRef.name must be the same",
             vec![("/spec/tenantRef/name", json!("other"))],
@@ -1391,6 +1446,183 @@ fn approval() -> Vec<Case> {
     ]
 }
 
+fn legal_hold() -> Vec<Case> {
+    let hold = |name: &str, message: &'static str, refused: Edits, twin: Edits| {
+        case("LegalHold", name, message, refused, twin)
+    };
+    let scope = |scope: Value| vec![("/spec/scope", scope)];
+    let review = |day: &str| vec![("/spec/reviewOn", json!(day))];
+    let names = "at least one of namespaces and stores";
+    vec![
+        hold(
+            "a review before the hold",
+            "reviewOn is before placedOn",
+            review("2026-02-28"),
+            review("2026-03-01"),
+        ),
+        hold(
+            "everything, and something",
+            names,
+            scope(json!({"extent": "WholeTenant", "namespaces": ["acme-prod"]})),
+            scope(json!({"extent": "Named", "namespaces": ["acme-prod"]})),
+        ),
+        hold(
+            "named, and nothing is",
+            names,
+            scope(json!({"extent": "Named"})),
+            scope(json!({"extent": "Named", "stores": ["archive"]})),
+        ),
+        hold(
+            "named, and the lists are empty",
+            names,
+            scope(json!({"extent": "Named", "namespaces": [], "stores": []})),
+            scope(json!({"extent": "WholeTenant", "namespaces": [], "stores": []})),
+        ),
+        hold(
+            "everything, and a store",
+            names,
+            scope(json!({"extent": "WholeTenant", "stores": ["archive"]})),
+            scope(json!({"extent": "WholeTenant"})),
+        ),
+        hold(
+            "a day that does not exist",
+            "must be of type date",
+            review("2026-09-31"),
+            review("2026-09-30"),
+        ),
+        hold(
+            "an identity in upper case",
+            "should match",
+            vec![("/spec/tenantID", json!(TENANT_ID.to_uppercase()))],
+            vec![],
+        ),
+    ]
+}
+
+fn attestation() -> Vec<Case> {
+    let attestation = |name: &str, message: &'static str, refused: Edits, twin: Edits| {
+        case("Attestation", name, message, refused, twin)
+    };
+    let about = |subject: Value| vec![("/spec/subject", subject)];
+    let until = |day: &str| vec![("/spec/validUntil", json!(day))];
+    let name = "name is required, except for the Platform";
+    let identity = "tenantID is required for a Tenant";
+    vec![
+        attestation(
+            "one of no time at all",
+            "validUntil must be after issuedOn",
+            until("2026-01-15"),
+            until("2026-01-16"),
+        ),
+        attestation(
+            "a place without a name",
+            name,
+            about(json!({"kind": "Location"})),
+            about(json!({"kind": "Location", "name": "Datacentre West"})),
+        ),
+        attestation(
+            "the platform by name",
+            name,
+            about(json!({"kind": "Platform", "name": "default"})),
+            about(json!({"kind": "Platform"})),
+        ),
+        attestation(
+            "a tenant without its identity",
+            identity,
+            about(json!({"kind": "Tenant", "name": "acme"})),
+            about(json!({"kind": "Tenant", "name": "acme", "tenantID": TENANT_ID})),
+        ),
+        attestation(
+            "the platform of a tenant",
+            identity,
+            about(json!({"kind": "Platform", "tenantID": TENANT_ID})),
+            about(json!({"kind": "Subcontractor", "name": "Example Datacentres", "tenantID": TENANT_ID})),
+        ),
+        attestation(
+            "a control by its title",
+            "should match",
+            vec![("/spec/control", json!("Security policy"))],
+            vec![("/spec/control", json!("sec-5-appropriate-measures"))],
+        ),
+    ]
+}
+
+/// A hold never comes to hold less, an attestation never says something else.
+fn holds_and_attestations_keep() -> Vec<Case> {
+    let other_id = "5b0f7c1e-2d34-4a56-8b78-90abcdef1235";
+    let hold: [(&'static str, Value); 14] = [
+        ("/spec/tenantRef/name", json!("other")),
+        ("/spec/tenantID", json!(other_id)),
+        ("/spec/reference", json!("Case 2026/18")),
+        ("/spec/authority", json!("Nobody")),
+        ("/spec/scope", json!({"extent": "WholeTenant"})),
+        ("/spec/scope/namespaces", json!(["acme-prod", "acme-test"])),
+        ("/spec/scope/namespaces", json!(["acme-test"])),
+        ("/spec/scope/namespaces", Value::Null),
+        ("/spec/scope/stores", json!(["archive", "backup"])),
+        ("/spec/scope/stores", Value::Null),
+        ("/spec/scope/stores", json!([])),
+        ("/spec/reason", json!("Another one.")),
+        ("/spec/placedBy", json!("Somebody else")),
+        ("/spec/placedOn", json!("2026-02-01")),
+    ];
+    let review: [(&'static str, Value); 2] = [
+        ("/spec/reviewOn", json!("2026-08-31")),
+        ("/spec/reviewOn", Value::Null),
+    ];
+    let attestation: [(&'static str, Value); 14] = [
+        ("/spec/control", json!("dsa-2.5-media-disposal")),
+        ("/spec/subject", json!({"kind": "Platform"})),
+        ("/spec/subject/kind", json!("Location")),
+        ("/spec/subject/name", json!("other")),
+        ("/spec/subject/tenantID", json!(other_id)),
+        ("/spec/statement", json!("Something else.")),
+        ("/spec/attestedBy", json!("Somebody else")),
+        ("/spec/issuedOn", json!("2026-01-14")),
+        ("/spec/issuedOn", json!("2026-02-01")),
+        ("/spec/validUntil", json!("2028-01-14")),
+        ("/spec/validUntil", json!("2026-12-31")),
+        ("/spec/evidence/uri", json!("https://dms.example.com/51")),
+        ("/spec/evidence/digest", json!(DIGEST.replace('9', "8"))),
+        (
+            "/spec/subject",
+            json!({"kind": "Location", "name": "Datacentre West"}),
+        ),
+    ];
+    let later = || vec![("/spec/reviewOn", json!("2026-12-01"))];
+    let label = || vec![("/metadata/labels", json!({"team": "north"}))];
+    let of = |kind: &'static str,
+              changes: &[(&'static str, Value)],
+              message: &'static str,
+              twin: fn() -> Edits| {
+        let case = |(pointer, value): &(&'static str, Value)| Case {
+            kind,
+            name: format!("{kind} {pointer} becomes {value}"),
+            old: Some(full(kind)),
+            refused: edited(full(kind), vec![(*pointer, value.clone())]),
+            twin: edited(full(kind), twin()),
+            message,
+        };
+        changes.iter().map(case).collect::<Vec<_>>()
+    };
+    [
+        of(
+            "LegalHold",
+            &hold,
+            "a LegalHold is immutable but for reviewOn",
+            later,
+        ),
+        of("LegalHold", &review, "reviewOn only moves later", later),
+        of(
+            "Attestation",
+            &attestation,
+            "an Attestation is immutable",
+            label,
+        ),
+    ]
+    .concat()
+}
+
 /// Updates: what may not change, tried by replacing and by removing.
 fn immutability() -> Vec<Case> {
     let spec_gone = "spec";
@@ -1423,7 +1655,13 @@ fn immutability() -> Vec<Case> {
             label(),
         ),
     ];
-    for kind in ["TenancyPolicy", "CustomerTenant", "Approval"] {
+    for kind in [
+        "TenancyPolicy",
+        "CustomerTenant",
+        "Approval",
+        "LegalHold",
+        "Attestation",
+    ] {
         cases.push(change(
             kind,
             format!("{kind} without spec"),
