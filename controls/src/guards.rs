@@ -4,11 +4,12 @@
 //! proven alive, or whose text is not the built-in one, leaves the control Unknown.
 
 /// Every guard the chart ships, by name without the `tenure-` prefix.
-pub const GUARDS: [&str; 18] = [
+pub const GUARDS: [&str; 19] = [
     "approvals",
     "crds",
     "customertenants",
     "exposure",
+    "legalholds",
     "managed-objects",
     "namespaces",
     "networkpolicies",
@@ -93,6 +94,7 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "services",
         ],
     ),
+    ("dsa-2.13-return-or-destroy", &["legalholds"]),
     (
         "dsa-4-amendments",
         &[

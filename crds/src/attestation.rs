@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::words::{CONTROL, DATE, Evidence, PRINTABLE, TENANT_ID};
 
 /// What an attestation is about.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[schemars(transform = crate::schema::leave_description_to_field)]
 pub enum SubjectKind {
     /// The platform as a whole, for every tenant.

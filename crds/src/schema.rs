@@ -34,9 +34,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         LegalHold::crd(),
         Attestation::crd(),
     ];
-    crds.into_iter()
-        .map(finish)
-        .collect()
+    crds.into_iter().map(finish).collect()
 }
 
 /// One CRD as the YAML document the chart ships.

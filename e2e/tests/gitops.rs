@@ -198,8 +198,12 @@ async fn gitops_tools_see_our_objects_as_they_are() -> Result<()> {
 /// One script for all our kinds, and one without which waves of Applications do not wait.
 async fn the_scripts() -> Result<()> {
     let ours = health_script("tenure.dev_CustomerTenant")?;
-    ensure!(health_script("tenure.dev_TenancyPolicy")? == ours);
-    ensure!(health_script("tenure.dev_Approval")? == ours);
+    for kind in ["TenancyPolicy", "Approval", "LegalHold", "Attestation"] {
+        ensure!(
+            health_script(&format!("tenure.dev_{kind}"))? == ours,
+            "{kind}"
+        );
+    }
     let gitops = tokio::task::spawn_blocking(Gitops::ensure).await??;
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("application.lua");

@@ -5,17 +5,21 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
+use std::fmt::Debug;
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tenure_crds::{Approval, CustomerTenant, TenancyPolicy};
+use tenure_crds::{Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy};
 use tenure_e2e::install;
 use tenure_e2e::paths::copy_missing;
 use tenure_e2e::record::segments;
@@ -26,6 +30,10 @@ const SOON: Duration = Duration::from_secs(60);
 const ACME: &str = "66666666-6666-4666-8666-00000000aaaa";
 /// From whom nobody is known to have asked.
 const APPLIER: &str = "git";
+/// Who places holds; may approve too, but not their release.
+const LEGAL: &str = "legal-officer";
+/// Who attests.
+const REVIEWER: &str = "reviewer";
 const NEVER_USED: &str = "66666666-6666-4666-8666-00000000bbbb";
 
 /// A cluster, and the record that is there before it and after it.
@@ -58,9 +66,12 @@ impl Stage {
             (APPLIER, "cluster-admin"),
             ("first-approver", "tenure-approver"),
             ("second-approver", "tenure-approver"),
+            (LEGAL, "tenure-legal"),
+            (LEGAL, "tenure-approver"),
+            (REVIEWER, "tenure-reviewer"),
         ] {
             let binding: ClusterRoleBinding = serde_json::from_value(json!({
-                "metadata": {"name": user},
+                "metadata": {"name": format!("{user}-{role}")},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
                 "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}]
             }))?;
@@ -129,32 +140,78 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until a condition stands so, about the object as it is now.
+    /// Waits until a condition of a CustomerTenant stands so, about the object as it is now.
     async fn condition(&self, name: &str, kind: &str, status: &str, reason: &str) -> Result<()> {
-        let tenants = self.tenants()?;
-        eventually(
-            SOON,
-            &format!("{name}: {kind} {status} {reason}"),
-            async || {
-                let tenant = tenants.get(name).await?;
-                let status_now = tenant.status.context("no status")?;
-                ensure!(
-                    status_now.observed_generation == tenant.metadata.generation,
-                    "not looked at yet"
-                );
-                let found = status_now
-                    .conditions
-                    .iter()
-                    .find(|found| found.type_ == kind);
-                let found = found.with_context(|| format!("{:?}", status_now.conditions))?;
-                ensure!(
-                    found.status == status && found.reason == reason,
-                    "{found:?}"
-                );
-                Ok(())
-            },
-        )
-        .await
+        self.stands::<CustomerTenant>(name, [kind, status, reason])
+            .await?;
+        Ok(())
+    }
+
+    /// Waits until a condition (type, status, reason) stands so, about the object as it is now; answers its message.
+    async fn stands<K>(&self, name: &str, expect: [&str; 3]) -> Result<String>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::all(self.admin()?);
+        let mut message = String::new();
+        eventually(SOON, &format!("{name}: {expect:?}"), async || {
+            let object = serde_json::to_value(api.get(name).await?)?;
+            let status = &object["status"];
+            ensure!(
+                status["observedGeneration"] == object["metadata"]["generation"],
+                "not looked at yet"
+            );
+            let conditions = status["conditions"].as_array().context("no conditions")?;
+            let found = conditions.iter().find(|found| found["type"] == expect[0]);
+            let found = found.with_context(|| format!("{conditions:#?}"))?;
+            ensure!(
+                found["status"] == expect[1] && found["reason"] == expect[2],
+                "{found:#}"
+            );
+            message = found["message"].as_str().unwrap_or_default().to_owned();
+            Ok(())
+        })
+        .await?;
+        Ok(message)
+    }
+
+    /// Creates an object as a user.
+    async fn write<K>(&self, user: &str, object: Value) -> Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::all(self.plane.client(&Identity::user(user))?);
+        let object = serde_json::from_value(object)?;
+        Ok(api.create(&PostParams::default(), &object).await?)
+    }
+
+    /// Decides on the release of a hold.
+    async fn release(&self, person: &str, hold: &str, approval: &str) -> Result<()> {
+        let holds: Api<LegalHold> = Api::all(self.admin()?);
+        let hold = holds.get(hold).await?;
+        let pending = hold.status.clone().unwrap_or_default().pending_approvals;
+        let [pending] = pending.as_slice() else {
+            bail!("{pending:?}");
+        };
+        let approval = json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": approval},
+            "spec": {
+                "action": pending.action, "tenantRef": hold.spec.tenant_ref,
+                "subject": {"kind": "LegalHold", "name": hold.metadata.name, "tenantID": hold.spec.tenant_id,
+                    "digest": pending.digest, "digestVersion": pending.digest_version},
+                "decision": "Approve", "reason": "the case is closed"
+            }
+        });
+        self.write::<Approval>(person, approval).await?;
+        Ok(())
     }
 
     async fn ready(&self, name: &str) -> Result<()> {
@@ -264,6 +321,9 @@ async fn the_record_outranks_git_and_survives_the_cluster() -> Result<()> {
         .await
         .context("a record that went back")?;
     a_changed_record(&stage).await.context("a changed record")?;
+    holds_and_attestations(&stage)
+        .await
+        .context("holds and attestations")?;
     decisions(&mut stage).await.context("decisions")?;
     stage.sound().await?;
     drop(stage);
@@ -429,15 +489,186 @@ async fn a_changed_record(stage: &Stage) -> Result<()> {
     stage.sound().await
 }
 
-/// One tenant ends; a loosening that came from nobody is approved by one of the two it needs.
-async fn decisions(stage: &mut Stage) -> Result<()> {
+fn hold(name: &str, tenant: &str, id: &str) -> Value {
+    json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": {"name": name},
+        "spec": {
+            "tenantRef": {"name": tenant}, "tenantID": id, "reference": format!("File of {name}"), "authority": "Enterprise Court",
+            "scope": {"extent": "WholeTenant"}, "reason": "Known Person disputes an invoice", "placedBy": "Legal department",
+            "placedOn": "2026-03-01"
+        }
+    })
+}
+
+fn attestation(name: &str, issued_on: &str) -> Value {
+    json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "Attestation", "metadata": {"name": name},
+        "spec": {
+            "control": "dsa-2.5-physical-security", "subject": {"kind": "Location", "name": "West"},
+            "statement": "Known Person saw nothing open", "attestedBy": "Facility manager",
+            "issuedOn": issued_on, "validUntil": "2999-12-31",
+            "evidence": {"uri": "https://documents.provider.example/west.pdf", "digest": format!("sha256:{}", "0".repeat(64))}
+        }
+    })
+}
+
+/// What is held is not destroyed until somebody else than who placed it allows it; what was replaced counts no more. Both are on
+/// record before anything is said of them.
+async fn holds_and_attestations(stage: &Stage) -> Result<()> {
+    // A tenant that never held anything would end at once; held, it stays, and ends once it is released.
     stage.declare("brief", NEVER_USED).await?;
     stage.ready("brief").await?;
+    let case = hold("case-17", "brief", NEVER_USED);
+    stage.write::<LegalHold>(LEGAL, case).await?;
+    stage
+        .stands::<LegalHold>("case-17", ["Recorded", "True", "OnRecord"])
+        .await?;
+    let placed = stage.told("platform", "hold.placed", 1).await?;
+    ensure!(placed[0]["writtenBy"] == LEGAL, "{placed:#?}");
+    stage
+        .condition("brief", "Held", "True", "LegalHold")
+        .await?;
     stage
         .tenants()?
         .delete("brief", &DeleteParams::default())
         .await?;
+    stage
+        .condition("brief", "Ready", "False", "LegalHold")
+        .await?;
+    stage.release(LEGAL, "case-17", "own-release").await?;
+    stage
+        .stands::<Approval>("own-release", ["Valid", "False", "SelfApproval"])
+        .await?;
+    let namespaces: Api<Namespace> = Api::all(stage.admin()?);
+    ensure!(
+        namespaces
+            .get("brief-prod")
+            .await?
+            .metadata
+            .deletion_timestamp
+            .is_none()
+    );
+    stage.told("platform", "hold.released", 0).await?;
+    stage
+        .release("first-approver", "case-17", "release")
+        .await?;
+    stage
+        .stands::<LegalHold>("case-17", ["Released", "True", "ReleaseApproved"])
+        .await?;
+    stage
+        .stands::<Approval>("release", ["Valid", "True", "Used"])
+        .await?;
     stage.told(NEVER_USED, "tenant.ended", 1).await?;
+    let legal: Api<LegalHold> = Api::all(stage.plane.client(&Identity::user(LEGAL))?);
+    legal.delete("case-17", &DeleteParams::default()).await?;
+
+    // Placed by nobody who is known, its release takes two. A store that is gone does not keep it from holding.
+    let (folder, away) = (
+        stage.record.folder(),
+        stage.record.folder().with_extension("away"),
+    );
+    fs::rename(&folder, &away)?;
+    stage
+        .write::<LegalHold>(APPLIER, hold("case-18", "acme", ACME))
+        .await?;
+    stage
+        .stands::<LegalHold>("case-18", ["Recorded", "False", "StoreUnreachable"])
+        .await?;
+    stage.condition("acme", "Held", "True", "LegalHold").await?;
+    fs::rename(&away, &folder)?;
+    stage
+        .stands::<LegalHold>("case-18", ["Recorded", "True", "OnRecord"])
+        .await?;
+    let review = Patch::Merge(json!({"spec": {"reviewOn": "2026-09-01"}}));
+    legal
+        .patch("case-18", &PatchParams::default(), &review)
+        .await?;
+    stage
+        .stands::<LegalHold>("case-18", ["ReviewDue", "True", "ReviewDateReached"])
+        .await?;
+    let reviewed = stage.told("platform", "hold.reviewed", 1).await?;
+    ensure!(reviewed[0]["reviewOn"] == "2026-09-01", "{reviewed:#?}");
+    stage
+        .release("first-approver", "case-18", "one-of-two")
+        .await?;
+    stage
+        .stands::<Approval>("one-of-two", ["Valid", "True", "IdentityOnly"])
+        .await?;
+    // And one whose tenant nobody knows.
+    stage
+        .write::<LegalHold>(LEGAL, hold("case-19", "acne", NEVER_USED))
+        .await?;
+    stage
+        .stands::<LegalHold>("case-19", ["Stalled", "True", "TenantUnknown"])
+        .await?;
+    stage
+        .metric("tenure_legal_holds{state=\"holding\"} 2")
+        .await?;
+
+    stage
+        .write::<Attestation>(REVIEWER, attestation("older", "2026-01-15"))
+        .await?;
+    stage
+        .stands::<Attestation>("older", ["Valid", "True", "Counts"])
+        .await?;
+    stage
+        .write::<Attestation>(REVIEWER, attestation("newer", "2026-02-15"))
+        .await?;
+    stage
+        .stands::<Attestation>("newer", ["Valid", "True", "Counts"])
+        .await?;
+    stage
+        .stands::<Attestation>("older", ["Valid", "False", "Replaced"])
+        .await?;
+    let given = stage.told("platform", "attestation.given", 2).await?;
+    ensure!(given[1]["writtenBy"] == REVIEWER, "{given:#?}");
+    let text = serde_json::to_string(&stage.record.events("platform").await?)?;
+    ensure!(!text.contains("Known Person"), "personal data is on record");
+    stage.sound().await
+}
+
+/// The kinds' objects are gone with the cluster: what held holds, what was released or replaced stays so, whoever applies it again.
+async fn holds_and_attestations_without_objects(stage: &Stage) -> Result<()> {
+    let message = stage
+        .stands::<CustomerTenant>("acme", ["Held", "True", "LegalHold"])
+        .await?;
+    ensure!(
+        message.contains("case-18") && message.contains("gone"),
+        "{message}"
+    );
+    stage.metric("tenure_legal_holds{state=\"gone\"} 2").await?;
+    let case = hold("case-17", "brief", NEVER_USED);
+    stage.write::<LegalHold>(APPLIER, case).await?;
+    stage
+        .stands::<LegalHold>("case-17", ["Released", "True", "ReleaseApproved"])
+        .await?;
+    // As it was placed; the one decision of the two that it needs is on record without its Approval.
+    stage
+        .write::<LegalHold>(LEGAL, hold("case-18", "acme", ACME))
+        .await?;
+    stage
+        .stands::<LegalHold>("case-18", ["Released", "False", "Holds"])
+        .await?;
+    stage
+        .release("second-approver", "case-18", "two-of-two")
+        .await?;
+    stage
+        .stands::<LegalHold>("case-18", ["Released", "True", "ReleaseApproved"])
+        .await?;
+    stage.told("platform", "hold.placed", 3).await?;
+    stage.told("platform", "hold.released", 2).await?;
+    stage
+        .write::<Attestation>(REVIEWER, attestation("older", "2026-01-15"))
+        .await?;
+    stage
+        .stands::<Attestation>("older", ["Valid", "False", "Replaced"])
+        .await?;
+    stage.told("platform", "attestation.given", 2).await?;
+    Ok(())
+}
+
+/// A loosening that came from nobody is approved by one of the two it needs.
+async fn decisions(stage: &mut Stage) -> Result<()> {
     stage
         .change("acme", json!({"classification": "Internal"}))
         .await?;
@@ -502,6 +733,9 @@ async fn rebuilt_from_git(record: &Record) -> Result<()> {
         "what ended came back"
     );
     stage.told(ACME, "tenant.thawed", 1).await?;
+    holds_and_attestations_without_objects(&stage)
+        .await
+        .context("holds and attestations without objects")?;
     stage.stop().await?;
     stage.sound().await?;
     a_lost_record(&mut stage).await.context("a lost record")

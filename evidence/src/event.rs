@@ -207,12 +207,27 @@ pub enum Event {
         tenant: String,
         /// Digest of its spec.
         digest: String,
+        /// Who wrote it, as admission stamped it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written_by: Option<String>,
+    },
+    /// The date on which somebody looks whether a legal hold is still needed was set or moved.
+    #[serde(rename = "hold.reviewed")]
+    HoldReviewed {
+        /// The LegalHold.
+        hold: String,
+        /// Whose tenant.
+        tenant: String,
+        /// When somebody looks next.
+        review_on: String,
     },
     /// A legal hold was released.
     #[serde(rename = "hold.released")]
     HoldReleased {
         /// The LegalHold.
         hold: String,
+        /// Whose tenant.
+        tenant: String,
         /// The Approval that allowed it.
         approval: String,
     },
@@ -223,8 +238,13 @@ pub enum Event {
         attestation: String,
         /// The control.
         control: String,
+        /// Kind and name of what it is about.
+        subject: String,
         /// Digest of its spec.
         digest: String,
+        /// Who wrote it, as admission stamped it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        written_by: Option<String>,
         /// From when.
         issued_on: String,
         /// Until when.

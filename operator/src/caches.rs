@@ -18,7 +18,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
-use tenure_crds::{Approval, CustomerTenant, TenancyPolicy, keys};
+use tenure_crds::{Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy, keys};
 
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
@@ -48,6 +48,10 @@ pub struct Caches {
     pub policies: Arc<Cache<DeserializeGuard<TenancyPolicy>>>,
     /// Decisions.
     pub approvals: Arc<Cache<DeserializeGuard<Approval>>>,
+    /// Duties to keep data.
+    pub holds: Arc<Cache<DeserializeGuard<LegalHold>>>,
+    /// What people attested.
+    pub attestations: Arc<Cache<DeserializeGuard<Attestation>>>,
     /// Namespaces, everybody's.
     pub namespaces: Arc<PackedCache<Namespace>>,
     /// NetworkPolicies, everybody's.
@@ -207,6 +211,8 @@ impl Caches {
             }),
             policies: Cache::new(waker.platform()),
             approvals: Cache::new(approval_wakes(queue.clone())),
+            holds: Cache::new(hold_wakes(queue.clone())),
+            attestations: Cache::new(waker.platform()),
             namespaces: Cache::new(namespace_seen(waker.clone(), world.clone())),
             network_policies: Cache::new(policy_seen(waker.clone(), world.clone())),
             quotas: Cache::new(waker.any()),
@@ -260,6 +266,8 @@ impl Caches {
         spawn_optional(client, &self.tenants);
         spawn_optional(client, &self.policies);
         spawn_optional(client, &self.approvals);
+        spawn_optional(client, &self.holds);
+        spawn_optional(client, &self.attestations);
         spawn_optional(client, &self.cluster_network_policies);
         let pods = self.pods.clone();
         tokio::spawn(follow(
@@ -291,6 +299,8 @@ impl Caches {
         self.tenants.ready().await;
         self.policies.ready().await;
         self.approvals.ready().await;
+        self.holds.ready().await;
+        self.attestations.ready().await;
         self.cluster_network_policies.ready().await;
         let _ = self.pods.ready.subscribe().wait_for(|ready| *ready).await;
     }
@@ -481,6 +491,19 @@ fn approval_wakes(
             && let Some(tenant) = &approval.spec.tenant_ref
         {
             queue.wake(&tenant.name);
+        }
+    }
+}
+
+fn hold_wakes(
+    queue: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<LegalHold>, Change) + Send + Sync + 'static {
+    move |hold, change| {
+        queue.wake(PLATFORM);
+        if let Ok(hold) = &hold.0
+            && change != Change::Written
+        {
+            queue.wake(&hold.spec.tenant_ref.name);
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod platform;
 pub mod policy;
 pub mod probe;
 pub mod record;
+pub mod retention;
 pub mod run;
 pub mod settings;
 pub mod support;

@@ -148,24 +148,44 @@ fn sentence(event: &Event) -> String {
             hold,
             tenant,
             digest,
-        } => format!("Legal hold {hold} placed on {tenant}: {digest}."),
-        Event::HoldReleased { hold, approval } => {
-            format!("Legal hold {hold} released, allowed by Approval {approval}.")
+            written_by,
+        } => {
+            let by = written(written_by.as_deref());
+            format!("Legal hold {hold} placed on {tenant}{by}: {digest}.")
         }
+        Event::HoldReviewed {
+            hold,
+            tenant,
+            review_on,
+        } => format!("Legal hold {hold} on {tenant} is looked at again on {review_on}."),
+        Event::HoldReleased {
+            hold,
+            tenant,
+            approval,
+        } => format!("Legal hold {hold} on {tenant} released, allowed by Approval {approval}."),
         Event::AttestationGiven {
             attestation,
             control,
+            subject,
             digest,
+            written_by,
             issued_on,
             valid_until,
-        } => format!(
-            "{control} attested from {issued_on} until {valid_until}: {digest} (Attestation {attestation})."
-        ),
+        } => {
+            let by = written(written_by.as_deref());
+            format!(
+                "{control} attested for {subject} from {issued_on} until {valid_until}{by}: {digest} (Attestation {attestation})."
+            )
+        }
     }
 }
 
 fn by(who: Option<&str>) -> String {
     who.map_or_else(String::new, |who| format!(", changed by {who}"))
+}
+
+fn written(who: Option<&str>) -> String {
+    who.map_or_else(String::new, |who| format!(", written by {who}"))
 }
 
 fn allowed(approval: Option<&str>) -> String {
@@ -276,16 +296,20 @@ mod tests {
                 "2 events are not here: the record took nothing and there was no room to keep them.",
             ),
             (
-                json!({"type": "hold.placed", "hold": "case-7", "tenant": "acme", "digest": "sha256:0a"}),
-                "Legal hold case-7 placed on acme: sha256:0a.",
+                json!({"type": "hold.placed", "hold": "case-7", "tenant": "acme", "digest": "sha256:0a", "writtenBy": "legal"}),
+                "Legal hold case-7 placed on acme, written by legal: sha256:0a.",
             ),
             (
-                json!({"type": "hold.released", "hold": "case-7", "approval": "release"}),
-                "Legal hold case-7 released, allowed by Approval release.",
+                json!({"type": "hold.reviewed", "hold": "case-7", "tenant": "acme", "reviewOn": "2026-09-01"}),
+                "Legal hold case-7 on acme is looked at again on 2026-09-01.",
             ),
             (
-                json!({"type": "attestation.given", "attestation": "training", "control": "c", "digest": "sha256:0a", "issuedOn": "2026-01-01", "validUntil": "2027-01-01"}),
-                "c attested from 2026-01-01 until 2027-01-01: sha256:0a (Attestation training).",
+                json!({"type": "hold.released", "hold": "case-7", "tenant": "acme", "approval": "release"}),
+                "Legal hold case-7 on acme released, allowed by Approval release.",
+            ),
+            (
+                json!({"type": "attestation.given", "attestation": "training", "control": "c", "subject": "Location/West", "digest": "sha256:0a", "issuedOn": "2026-01-01", "validUntil": "2027-01-01"}),
+                "c attested for Location/West from 2026-01-01 until 2027-01-01: sha256:0a (Attestation training).",
             ),
         ];
         for (event, expect) in cases {

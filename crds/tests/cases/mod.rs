@@ -1536,7 +1536,9 @@ fn attestation() -> Vec<Case> {
             "the platform of a tenant",
             identity,
             about(json!({"kind": "Platform", "tenantID": TENANT_ID})),
-            about(json!({"kind": "Subcontractor", "name": "Example Datacentres", "tenantID": TENANT_ID})),
+            about(
+                json!({"kind": "Subcontractor", "name": "Example Datacentres", "tenantID": TENANT_ID}),
+            ),
         ),
         attestation(
             "a control by its title",

@@ -8,7 +8,7 @@ use super::ask::{
     refused, send,
 };
 use super::lifecycle::default_account;
-use super::platform::customer_tenant;
+use super::platform::{customer_tenant, legal_hold};
 use super::workloads::{pod, template};
 use super::world::{OWN, World, world, world_alone};
 
@@ -496,6 +496,39 @@ async fn a_change_of_spec_is_stamped_with_its_author() {
     let made = passes(
         &jane,
         create("/apis/tenure.dev/v1alpha1/tenancypolicies", policy),
+    )
+    .await;
+    assert_eq!(stamp(&made), "jane");
+}
+
+#[tokio::test]
+async fn a_hold_keeps_the_stamp_of_whoever_placed_it() {
+    let world = world().await;
+    let path = "/apis/tenure.dev/v1alpha1/legalholds";
+    let stamp = |made: &Value| made["metadata"]["annotations"]["tenure.dev/changed-by"].clone();
+    let placer = world.client(&Identity::user("placer").group("system:masters"));
+    let mut body = legal_hold("placed");
+    body["metadata"]["annotations"] = json!({ "tenure.dev/changed-by": "nobody" });
+    let made = passes(&placer, really_create(path, body)).await;
+    assert_eq!(stamp(&made), "placer");
+    let object = format!("{path}/placed");
+    let jane = world.client(&Identity::user("jane").group("system:masters"));
+    // Whoever moves the review does not become the one who placed it, or the placer could release it.
+    for change in [
+        json!({ "spec": { "reviewOn": "2026-09-01" } }),
+        json!({ "metadata": { "annotations": { "tenure.dev/changed-by": "jane" } } }),
+        json!({ "metadata": { "annotations": null } }),
+    ] {
+        let made = passes(&jane, patch(&object, change)).await;
+        assert_eq!(stamp(&made), "placer");
+    }
+    let attestation = json!({ "apiVersion": "tenure.dev/v1alpha1", "kind": "Attestation", "metadata": { "name": "west" },
+        "spec": { "control": "dsa-2.5-physical-security", "subject": { "kind": "Location", "name": "West" },
+            "statement": "nothing is open", "attestedBy": "Facility manager", "issuedOn": "2026-01-15", "validUntil": "2027-01-14",
+            "evidence": { "uri": "https://documents.provider.example/west.pdf", "digest": format!("sha256:{}", "0".repeat(64)) } } });
+    let made = passes(
+        &jane,
+        create("/apis/tenure.dev/v1alpha1/attestations", attestation),
     )
     .await;
     assert_eq!(stamp(&made), "jane");

@@ -11,6 +11,7 @@ const EXIT: &str = "dsa-2.13-return-or-destroy";
 const AMENDMENTS: &str = "dsa-4-amendments";
 const ASSESSMENT: &str = "dsa-2.6-regular-assessment";
 const TENANTS: &str = "/apis/tenure.dev/v1alpha1/customertenants";
+const HOLDS: &str = "/apis/tenure.dev/v1alpha1/legalholds";
 const POLICIES: &str = "/apis/tenure.dev/v1alpha1/tenancypolicies";
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -22,6 +23,17 @@ pub(crate) fn customer_tenant(name: &str) -> Value {
             "tenantID": tenant_id(), "customer": { "name": "Example" }, "classification": "Confidential",
             "agreements": [{ "name": "dsa", "profile": "dsa", "signedOn": "2026-01-01" }],
             "namespaces": [{ "name": "prod" }],
+        },
+    })
+}
+
+/// The least LegalHold there can be.
+pub(crate) fn legal_hold(name: &str) -> Value {
+    json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": { "name": name },
+        "spec": {
+            "tenantRef": { "name": "acme" }, "tenantID": tenant_id(), "reference": "Case 17", "authority": "Court",
+            "scope": { "extent": "WholeTenant" }, "reason": "a dispute", "placedBy": "Legal", "placedOn": "2026-03-01",
         },
     })
 }
@@ -86,6 +98,58 @@ async fn a_customer_tenant_is_deleted_only_when_its_exit_was_approved_or_it_neve
     )
     .await;
     passes(&world.break_glass(), delete(&path)).await;
+}
+
+#[tokio::test]
+async fn a_legal_hold_is_deleted_only_when_its_release_was_approved() {
+    let world = world().await;
+    let (admin, operator) = (world.admin(), world.operator().await);
+    passes(&admin, really_create(HOLDS, legal_hold("case-17"))).await;
+    let path = format!("{HOLDS}/case-17");
+    let stays = async || {
+        for client in [
+            &admin,
+            &operator,
+            &world.machine("argocd", "controller"),
+            &world.machine("kube-system", "generic-garbage-collector"),
+        ] {
+            for target in [path.as_str(), HOLDS] {
+                refused(
+                    client,
+                    delete(target),
+                    "legalholds",
+                    EXIT,
+                    "LegalHold case-17",
+                )
+                .await;
+            }
+        }
+    };
+    stays().await;
+    let forge = condition("Released", "True");
+    refused(
+        &admin,
+        patch(format!("{path}/status"), forge.clone()),
+        "status",
+        ASSESSMENT,
+        "case-17",
+    )
+    .await;
+    for (kind, status) in [
+        ("Released", "False"),
+        ("Released", "Unknown"),
+        ("Ready", "True"),
+    ] {
+        passes(
+            &operator,
+            really_patch(format!("{path}/status"), condition(kind, status)),
+        )
+        .await;
+        stays().await;
+    }
+    passes(&world.break_glass(), delete(&path)).await;
+    passes(&operator, really_patch(format!("{path}/status"), forge)).await;
+    passes(&admin, really_delete(&path)).await;
 }
 
 #[tokio::test]

@@ -290,6 +290,7 @@ async fn deletions_have_a_binding_of_their_own_and_no_request_has_none() {
         "approvals",
         "crds",
         "customertenants",
+        "legalholds",
         "managed-objects",
         "namespaces",
         "operator",

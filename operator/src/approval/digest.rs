@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tenure_crds::approval::Action;
-use tenure_crds::{CustomerTenantSpec, TenancyPolicySpec};
+use tenure_crds::{AttestationSpec, CustomerTenantSpec, LegalHoldSpec, TenancyPolicySpec};
 
 /// Version of the field lists in use. A change of a list is a new version.
 pub const DIGEST_VERSION: i32 = 1;
@@ -33,6 +33,8 @@ pub enum Subject<'a> {
     TenantAdopt(&'a CustomerTenantSpec, &'a [TakenOver]),
     /// A change that loosens the platform's policy (`Loosen`).
     PolicyLoosen(&'a TenancyPolicySpec),
+    /// The end of a hold (`ReleaseHold`).
+    HoldRelease(&'a LegalHoldSpec),
 }
 
 impl Subject<'_> {
@@ -42,6 +44,7 @@ impl Subject<'_> {
             Self::TenantAmend(_) => Action::Amend,
             Self::TenantAdopt(..) => Action::Adopt,
             Self::PolicyLoosen(_) => Action::Loosen,
+            Self::HoldRelease(_) => Action::ReleaseHold,
         }
     }
 
@@ -50,6 +53,7 @@ impl Subject<'_> {
         match self {
             Self::TenantAmend(_) | Self::TenantAdopt(..) => "CustomerTenant",
             Self::PolicyLoosen(_) => "TenancyPolicy",
+            Self::HoldRelease(_) => "LegalHold",
         }
     }
 }
@@ -68,17 +72,43 @@ pub fn digest(version: i32, subject: &Subject<'_>) -> Result<String, UnknownVers
         1 => fields_v1(subject),
         _ => return Err(UnknownVersion(version)),
     };
-    let document = json!({
+    Ok(of_document(json!({
         "action": subject.action().as_str(),
         "kind": subject.kind(),
         "version": version,
         "fields": fields,
-    });
+    })))
+}
+
+/// The digest of an Attestation, over all it states: nobody decides on one, the record names it by this.
+pub fn attestation_digest(spec: &AttestationSpec) -> String {
+    // Without `..`: a new field must be put into a new version of the list.
+    let AttestationSpec {
+        control,
+        subject,
+        statement,
+        attested_by,
+        issued_on,
+        valid_until,
+        evidence,
+    } = spec;
+    let mut fields = Map::new();
+    put(&mut fields, "control", control);
+    put(&mut fields, "subject", subject);
+    put(&mut fields, "statement", statement);
+    put(&mut fields, "attestedBy", attested_by);
+    put(&mut fields, "issuedOn", issued_on);
+    put(&mut fields, "validUntil", valid_until);
+    put(&mut fields, "evidence", evidence);
+    of_document(json!({"kind": "Attestation", "version": 1, "fields": fields}))
+}
+
+fn of_document(document: Value) -> String {
     let canonical = serde_json_canonicalizer::to_vec(&ordered(document))
         .unwrap_or_else(|error| unreachable!("JSON has a canonical form: {error}"));
     let hash = Sha256::digest(&canonical);
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sha256:{hex}"))
+    format!("sha256:{hex}")
 }
 
 /// The subject's digest over the field list in use.
@@ -96,7 +126,34 @@ fn fields_v1(subject: &Subject<'_>) -> Value {
             fields.into()
         }
         Subject::PolicyLoosen(spec) => policy_v1(spec).into(),
+        Subject::HoldRelease(spec) => hold_v1(spec).into(),
     }
+}
+
+fn hold_v1(spec: &LegalHoldSpec) -> Map<String, Value> {
+    // Without `..`: a new field must be put into a new version of the list.
+    let LegalHoldSpec {
+        tenant_ref,
+        tenant_id,
+        reference,
+        authority,
+        scope,
+        reason,
+        placed_by,
+        placed_on,
+        // When somebody looks again changes nothing of what is released.
+        review_on: _,
+    } = spec;
+    let mut fields = Map::new();
+    put(&mut fields, "tenantRef", tenant_ref);
+    put(&mut fields, "tenantID", tenant_id);
+    put(&mut fields, "reference", reference);
+    put(&mut fields, "authority", authority);
+    put(&mut fields, "scope", scope);
+    put(&mut fields, "reason", reason);
+    put(&mut fields, "placedBy", placed_by);
+    put(&mut fields, "placedOn", placed_on);
+    fields
 }
 
 fn tenant_v1(spec: &CustomerTenantSpec) -> Map<String, Value> {
@@ -264,6 +321,82 @@ mod tests {
             Subject::PolicyLoosen(&policy),
             "sha256:fb9472b7ca55103c362d5a518a496a359cbcd108fb7e830ec021e58435eee13c",
         );
+    }
+
+    fn hold() -> LegalHoldSpec {
+        serde_json::from_value(json!({
+            "tenantRef": {"name": "acme"}, "tenantID": "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11",
+            "reference": "Case 17", "authority": "Court", "reason": "a dispute",
+            "scope": {"extent": "Named", "namespaces": ["acme-prod"], "stores": ["archive", "backup"]},
+            "placedBy": "Legal", "placedOn": "2026-03-01", "reviewOn": "2026-09-01"
+        }))
+        .unwrap()
+    }
+
+    fn attestation() -> AttestationSpec {
+        serde_json::from_value(json!({
+            "control": "dsa-2.5-physical-security", "subject": {"kind": "Location", "name": "West"},
+            "statement": "nothing is open", "attestedBy": "Facility manager",
+            "issuedOn": "2026-01-15", "validUntil": "2027-01-14",
+            "evidence": {"uri": "https://documents.provider.example/west.pdf", "digest": format!("sha256:{}", "0".repeat(64))}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_digests_of_holds_and_attestations_never_change_and_hang_on_every_field() {
+        let released = |spec: &LegalHoldSpec| current_digest(&Subject::HoldRelease(spec));
+        check(
+            Subject::HoldRelease(&hold()),
+            "sha256:d8668e71cd13c28924126341817fb77bec0796fdc3f4abd784516f151db97f58",
+        );
+        assert_eq!(
+            attestation_digest(&attestation()),
+            "sha256:dcf4f726b5eb812a6d332d9c8c54fee39f83906f8afaa17f9ba4edd65e2fae1a"
+        );
+        let reviewed = LegalHoldSpec {
+            review_on: None,
+            ..hold()
+        };
+        assert_eq!(released(&reviewed), released(&hold()));
+        for (pointer, value) in [
+            ("/tenantRef/name", "other"),
+            ("/tenantID", "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b22"),
+            ("/reference", "Case 18"),
+            ("/authority", "Nobody"),
+            ("/reason", "another dispute"),
+            ("/scope/stores/0", "tapes"),
+            ("/placedBy", "Sales"),
+            ("/placedOn", "2026-03-02"),
+        ] {
+            let changed: LegalHoldSpec = with(&hold(), pointer, value);
+            assert_ne!(released(&changed), released(&hold()), "{pointer}");
+        }
+        for (pointer, value) in [
+            ("/control", "dsa-2.5-media-disposal"),
+            ("/subject/name", "East"),
+            ("/statement", "all is open"),
+            ("/attestedBy", "Somebody"),
+            ("/issuedOn", "2026-01-16"),
+            ("/validUntil", "2027-01-15"),
+            (
+                "/evidence/uri",
+                "https://documents.provider.example/east.pdf",
+            ),
+        ] {
+            let changed: AttestationSpec = with(&attestation(), pointer, value);
+            assert_ne!(
+                attestation_digest(&changed),
+                attestation_digest(&attestation()),
+                "{pointer}"
+            );
+        }
+    }
+
+    fn with<T: Serialize + DeserializeOwned>(spec: &T, pointer: &str, value: &str) -> T {
+        let mut changed = serde_json::to_value(spec).unwrap();
+        *changed.pointer_mut(pointer).unwrap() = json!(value);
+        serde_json::from_value(changed).unwrap()
     }
 
     #[test]

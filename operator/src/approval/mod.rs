@@ -7,7 +7,9 @@
 pub mod digest;
 pub mod standing;
 
-pub use digest::{DIGEST_VERSION, Subject, TakenOver, UnknownVersion, current_digest, digest};
+pub use digest::{
+    DIGEST_VERSION, Subject, TakenOver, UnknownVersion, attestation_digest, current_digest, digest,
+};
 pub use standing::{
     Asked, Context, Counted, Outcome, Requester, Standing, VoidReason, approvals_needed, condition,
     enough, expires_at, standing,

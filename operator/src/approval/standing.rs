@@ -341,7 +341,11 @@ pub fn enough<'a>(approvals: impl IntoIterator<Item = &'a Counted>, needed: i32)
 pub fn approvals_needed(action: Action, requester: &Requester) -> i32 {
     match action {
         Action::Destroy => 2,
-        Action::Loosen | Action::Amend | Action::Terminate if requester.is_nobody() => 2,
+        Action::Loosen | Action::Amend | Action::Terminate | Action::ReleaseHold
+            if requester.is_nobody() =>
+        {
+            2
+        }
         Action::Loosen
         | Action::Amend
         | Action::Terminate
@@ -594,6 +598,7 @@ mod tests {
         check(Action::Loosen, 2, 1);
         check(Action::Amend, 2, 1);
         check(Action::Terminate, 2, 1);
+        check(Action::ReleaseHold, 2, 1);
         check(Action::Adopt, 1, 1);
         check(Action::Destroy, 2, 2);
     }

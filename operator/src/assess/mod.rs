@@ -1,5 +1,6 @@
 //! Facts to controls: the one place where verdicts are made.
 
+pub mod attested;
 mod bindings;
 pub mod changes;
 mod exposure;

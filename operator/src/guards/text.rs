@@ -17,6 +17,7 @@ guards![
     "customertenants",
     "exposure",
     "keep-fields",
+    "legalholds",
     "managed-objects",
     "namespaces",
     "networkpolicies",

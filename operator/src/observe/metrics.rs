@@ -1,8 +1,9 @@
 //! Figures for Prometheus, named as kube-state-metrics names its own. Labels are bounded by the
 //! number of tenants and controls; no label ever holds an object's content.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use prometheus::{
@@ -27,6 +28,10 @@ pub struct Metrics {
     errors: IntCounterVec,
     guard_alive: IntGaugeVec,
     undecodable: IntGaugeVec,
+    /// What is said to be undecodable of kinds that are looked at as a whole.
+    known_undecodable: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    holds: IntGaugeVec,
+    attestations: IntGaugeVec,
     leader: IntGauge,
     probe_flow: IntGaugeVec,
     probe_at: IntGauge,
@@ -96,6 +101,17 @@ impl Metrics {
                 "tenure_object_undecodable",
                 "1 for each object that cannot be read and is skipped.",
                 &["kind", "name"],
+            ),
+            known_undecodable: Mutex::default(),
+            holds: new.gauges(
+                "tenure_legal_holds",
+                "LegalHolds by where they stand: holding, unrecorded (it stands and is not on record), gone (on record, and its object is gone), released.",
+                &["state"],
+            ),
+            attestations: new.gauges(
+                "tenure_attestations",
+                "Attestations by whether they count: valid, invalid, unrecorded.",
+                &["state"],
             ),
             leader: new.gauge(
                 "tenure_leader",
@@ -267,6 +283,33 @@ impl Metrics {
         }
     }
 
+    /// Says which objects of a kind cannot be read, where all of a kind are looked at.
+    pub fn all_undecodable(&self, kind: &str, names: BTreeSet<String>) {
+        let mut known = self
+            .known_undecodable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = known
+            .insert(kind.to_owned(), names.clone())
+            .unwrap_or_default();
+        for name in before.difference(&names) {
+            self.undecodable(kind, name, false);
+        }
+        for name in &names {
+            self.undecodable(kind, name, true);
+        }
+    }
+
+    /// Says how many LegalHolds stand where.
+    pub fn legal_holds(&self, counts: &BTreeMap<&'static str, usize>) {
+        say_counts(&self.holds, counts);
+    }
+
+    /// Says how many Attestations count.
+    pub fn attestations(&self, counts: &BTreeMap<&'static str, usize>) {
+        say_counts(&self.attestations, counts);
+    }
+
     /// Notes a reconcile.
     pub fn reconciled(&self, outcome: &str, seconds: f64) {
         self.reconcile
@@ -320,6 +363,12 @@ impl Metrics {
         let mut text = String::from_utf8_lossy(&buffer).into_owned();
         self.tenants.render(&mut text);
         Ok(text)
+    }
+}
+
+fn say_counts(gauges: &IntGaugeVec, counts: &BTreeMap<&'static str, usize>) {
+    for (state, number) in counts {
+        gauges.with_label_values(&[state]).set(count(*number));
     }
 }
 
@@ -440,6 +489,20 @@ mod tests {
                 r#"tenure_namespace_parked{customertenant="other",tenant_namespace="other-a"} 1"#,
             ]
         );
+    }
+
+    #[test]
+    fn what_can_be_read_again_or_is_gone_is_no_longer_said_to_be_unreadable() {
+        let metrics = Metrics::new();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        metrics.all_undecodable("LegalHold", names(&["a", "b"]));
+        metrics.all_undecodable("Attestation", names(&["a"]));
+        metrics.all_undecodable("LegalHold", names(&["b"]));
+        let broken = [
+            r#"tenure_object_undecodable{kind="Attestation",name="a"} 1"#,
+            r#"tenure_object_undecodable{kind="LegalHold",name="b"} 1"#,
+        ];
+        assert_eq!(series(&metrics, "tenure_object_undecodable"), broken);
     }
 
     #[test]

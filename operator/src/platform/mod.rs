@@ -1,13 +1,19 @@
 //! The platform's own work: which TenancyPolicy is in force, what the guards are told, and where
-//! each Approval stands.
+//! each Approval, LegalHold and Attestation stands.
+
+mod attestations;
+mod holds;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
@@ -16,24 +22,33 @@ use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
     condition as approval_condition, current_digest, standing,
 };
+use crate::caches::PLATFORM;
+use crate::cluster::Cache;
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
 use crate::record::{Given, PlatformRecord, RECORD_VERSION, TenantRecord};
 use crate::tenant::status::condition;
 use crate::tenant::{Error, decisions};
 
-/// Brings the platform's settings into force and settles every Approval.
+/// Brings the platform's settings into force and settles what people decided, hold and attest.
 #[tracing::instrument(skip_all)]
 pub async fn reconcile(context: Arc<Context>) -> Option<Duration> {
     let now = Timestamp::now();
     let policy = settings(&context, now).await;
     let approvals = settle_approvals(&context, now).await;
-    let Err(error) = policy.and(approvals) else {
-        return None;
-    };
-    context.metrics.failed(error.reason());
-    tracing::warn!(%error, reason = error.reason(), "platform settings not in force; trying again");
-    Some(Duration::from_secs(2))
+    let holds = holds::settle(&context, now).await;
+    let attestations = attestations::settle(&context, now).await;
+    // One that fails keeps none of the others.
+    let failed = [policy, approvals, holds, attestations]
+        .into_iter()
+        .filter_map(Result::err);
+    let mut again = None;
+    for error in failed {
+        context.metrics.failed(error.reason());
+        tracing::warn!(%error, reason = error.reason(), "not all of the platform's own work is done; trying again");
+        again = Some(Duration::from_secs(2));
+    }
+    again
 }
 
 /// Decides which settings are in force, remembers them, and hands the guards their part.
@@ -254,17 +269,7 @@ async fn report(
     now: Timestamp,
 ) -> Result<(), Error> {
     let before = object.status.clone().unwrap_or_default();
-    let make = |kind: &str, status: &str, reason: &str, message: &str| {
-        condition(
-            &before.conditions,
-            kind,
-            status,
-            reason,
-            message,
-            object.metadata.generation,
-            now,
-        )
-    };
+    let make = said(&before.conditions, object.metadata.generation, now);
     let (conditions, pending_approvals) = match verdict {
         Verdict::Invalid(message) => {
             let message = format!("{message}; the accepted settings stay in force");
@@ -328,16 +333,13 @@ async fn report(
         status: Some(status),
         ..object.clone()
     };
-    let written = context
-        .writer
-        .write_status(&next)
-        .await
-        .map_err(Error::api("writing the TenancyPolicy's status"))?;
-    context
-        .caches
-        .policies
-        .remember(DeserializeGuard(Ok(written)));
-    Ok(())
+    say(
+        context,
+        &context.caches.policies,
+        &next,
+        "writing the TenancyPolicy's status",
+    )
+    .await
 }
 
 /// Says on every Approval whether it counts, and why not.
@@ -387,17 +389,7 @@ async fn settle(
         approval_condition(&standing)
     };
     let generation = approval.metadata.generation;
-    let make = |kind: &str, status: &str, reason: &str, message: &str| {
-        condition(
-            &before.conditions,
-            kind,
-            status,
-            reason,
-            message,
-            generation,
-            now,
-        )
-    };
+    let make = said(&before.conditions, generation, now);
     let next = ApprovalStatus {
         observed_generation: generation,
         conditions: vec![
@@ -421,18 +413,78 @@ async fn settle(
         status: Some(next),
         ..approval.clone()
     };
-    match context.writer.write_status(&object).await {
+    say(
+        context,
+        &context.caches.approvals,
+        &object,
+        "writing an Approval's status",
+    )
+    .await
+}
+
+/// Writes a status, and takes in the answer.
+async fn say<K>(
+    context: &Context,
+    cache: &Cache<DeserializeGuard<K>>,
+    object: &K,
+    what: &'static str,
+) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + Serialize
+        + DeserializeOwned
+        + 'static,
+{
+    match context.writer.write_status(object).await {
         Ok(written) => {
-            context
-                .caches
-                .approvals
-                .remember(DeserializeGuard(Ok(written)));
+            cache.remember(DeserializeGuard(Ok(written)));
             Ok(())
         }
         // It went while we looked; nothing is left to say.
         Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
-        Err(error) => Err(Error::api("writing an Approval's status")(error)),
+        Err(error) => Err(Error::api(what)(error)),
     }
+}
+
+/// Makes conditions that keep their transition time while their status stays.
+fn said(
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> impl Fn(&str, &str, &str, &str) -> Condition {
+    move |kind, status, reason, message| {
+        condition(before, kind, status, reason, message, generation, now)
+    }
+}
+
+/// Whether there is, or was, a tenant of this name and UUID.
+fn is_tenant(context: &Context, name: &str, tenant_id: &str) -> bool {
+    let remembered = context.records.tenant(name);
+    let is_remembered = remembered.is_some_and(|record| record.tenant_id == tenant_id);
+    is_remembered
+        || context.caches.tenants.get("", name).is_some_and(|guard| {
+            let tenant = guard.0.as_ref();
+            tenant.is_ok_and(|tenant| tenant.spec.tenant_id == tenant_id)
+        })
+}
+
+/// What of a kind can be read; what cannot is shown, and skipped.
+fn readable<K>(context: &Context, cache: &Cache<DeserializeGuard<K>>) -> Vec<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let all = cache.all();
+    let broken = all.iter().filter(|guard| guard.0.is_err());
+    let broken = broken.map(|guard| guard.name_any()).collect();
+    context.metrics.all_undecodable(&K::kind(&()), broken);
+    let readable = all.iter().filter_map(|guard| guard.0.as_ref().ok());
+    let mut found: Vec<K> = readable.cloned().collect();
+    found.sort_by_cached_key(|object| (object.creation_timestamp(), object.name_any()));
+    found
 }
 
 /// Keeps a decision that counted on record until it was acted on.
@@ -465,8 +517,13 @@ fn was_used(context: &Context, approval: &Approval) -> bool {
     let name = approval.name_any();
     let platform = context.records.platform();
     if approval.spec.tenant_ref.is_none()
-        && platform.is_some_and(|platform| platform.allowed_by.as_ref() == Some(&name))
+        && platform
+            .as_ref()
+            .is_some_and(|platform| platform.allowed_by.as_ref() == Some(&name))
     {
+        return true;
+    }
+    if platform.is_some_and(|platform| holds::was_released_by(&platform, &name)) {
         return true;
     }
     let tenant = approval
@@ -485,6 +542,9 @@ fn what_is_asked(context: &Context, approval: &Approval) -> Option<Asked> {
             .into_iter()
             .find(|asked| asked.action == approval.spec.action)
     };
+    if approval.spec.subject.kind == "LegalHold" {
+        return holds::asked_of(context, &approval.spec.subject.name);
+    }
     match &approval.spec.tenant_ref {
         None => {
             let policy = context.caches.policies.get("", keys::POLICY_NAME)?;

@@ -49,7 +49,7 @@ impl ConfigMaps {
         record: &impl Serialize,
         place: &Place,
     ) -> Result<(), RecordError> {
-        let text = fitting(name, record)?;
+        let text = json(name, record)?;
         let place = json(name, place)?;
         let mut labels = BTreeMap::from([
             (keys::RECORD.to_owned(), "true".to_owned()),
@@ -159,7 +159,16 @@ impl WorkingCopy for ConfigMaps {
     }
 
     fn check(&self, record: &TenantRecord) -> Result<(), RecordError> {
-        fitting(&record_name(&record.tenant_id), record).map(drop)
+        let remedy = "declare fewer namespaces or peers";
+        fits(&record_name(&record.tenant_id), record, remedy)
+    }
+
+    fn check_platform(&self, record: &PlatformRecord) -> Result<(), RecordError> {
+        fits(
+            PLATFORM,
+            record,
+            "delete what no longer waits or counts: Approvals that decide nothing, Attestations that were replaced",
+        )
     }
 
     fn put_tenant<'a>(
@@ -191,15 +200,17 @@ fn json(name: &str, value: &impl Serialize) -> Result<String, RecordError> {
     serde_json::to_string(value).map_err(|error| unreadable(name, error))
 }
 
-fn fitting(name: &str, record: &impl Serialize) -> Result<String, RecordError> {
-    let text = json(name, record)?;
-    if text.len() > LIMIT {
-        return Err(RecordError::TooLarge {
-            bytes: text.len(),
-            limit: LIMIT,
-        });
+fn fits(name: &str, record: &impl Serialize, remedy: &'static str) -> Result<(), RecordError> {
+    let bytes = json(name, record)?.len();
+    if bytes <= LIMIT {
+        return Ok(());
     }
-    Ok(text)
+    Err(RecordError::TooLarge {
+        name: name.to_owned(),
+        remedy,
+        bytes,
+        limit: LIMIT,
+    })
 }
 
 fn unreadable(name: &str, why: impl ToString) -> RecordError {

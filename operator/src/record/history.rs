@@ -6,7 +6,7 @@ use tenure_crds::status::{ControlStatus, Verdict};
 use tenure_evidence::Event;
 use tenure_evidence::event::VerdictChange;
 
-use super::{PlatformRecord, TenantRecord};
+use super::{Attested, PlatformRecord, TenantRecord};
 use crate::tenant::rendering::Hold;
 
 /// What happened to a tenant between two of its records.
@@ -104,6 +104,17 @@ pub fn of_platform(before: Option<&PlatformRecord>, after: &PlatformRecord) -> V
         .iter()
         .filter(|(uid, _)| before.is_none_or(|before| !before.approvals.contains_key(*uid)));
     events.extend(new.map(|(uid, given)| given.event(uid)));
+    let known = before.map(|before| before.holds.as_slice());
+    let known = known.unwrap_or_default();
+    events.extend(after.holds.iter().flat_map(|hold| {
+        let before = known.iter().find(|known| known.is_same(hold));
+        hold.events(before)
+    }));
+    let known = before.map(|before| before.attestations.as_slice());
+    let known = known.unwrap_or_default();
+    let new = after.attestations.iter();
+    let new = new.filter(|attested| !known.iter().any(|known| known.is_same(attested)));
+    events.extend(new.map(Attested::event));
     events
 }
 
@@ -201,6 +212,68 @@ mod tests {
         assert_eq!(told(Some(&parked), &known), ["namespace.unparked"]);
         let frozen = record(|it| it.frozen = Some(FreezeReason::Mismatch));
         assert_eq!(told(Some(&frozen), &known), ["tenant.thawed"]);
+    }
+
+    #[test]
+    fn holds_and_attestations_are_told_once_each_step_of_them() {
+        use tenure_crds::{Attestation, LegalHold};
+
+        use crate::record::{Held, Released};
+        let at = || "2026-03-02T00:00:00Z".parse().unwrap();
+        let hold: LegalHold = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold",
+            "metadata": {"name": "case-17", "annotations": {"tenure.dev/changed-by": "legal"}},
+            "spec": {
+                "tenantRef": {"name": "acme"}, "tenantID": "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11",
+                "reference": "Case 17", "authority": "Court", "scope": {"extent": "WholeTenant"},
+                "reason": "about Known Person", "placedBy": "Legal", "placedOn": "2026-03-01"
+            }
+        }))
+        .unwrap();
+        let attestation: Attestation = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "Attestation", "metadata": {"name": "west"},
+            "spec": {
+                "control": "dsa-2.5-physical-security", "subject": {"kind": "Location", "name": "West"},
+                "statement": "seen by Known Person", "attestedBy": "Facility manager",
+                "issuedOn": "2026-01-15", "validUntil": "2027-01-14",
+                "evidence": {"uri": "https://documents.provider.example/west.pdf", "digest": "sha256:1"}
+            }
+        }))
+        .unwrap();
+        let none = PlatformRecord::default();
+        let placed = PlatformRecord {
+            holds: vec![Held::of(&hold, at())],
+            attestations: vec![Attested::of(&attestation, at())],
+            ..none.clone()
+        };
+        let mut reviewed = placed.clone();
+        reviewed.holds[0].spec.review_on = Some("2026-09-01".into());
+        let mut released = reviewed.clone();
+        released.holds[0].released = Some(Released {
+            approval: "one".into(),
+            at: "2026-10-01T00:00:00Z".into(),
+        });
+        let told = |before: &PlatformRecord, after: &PlatformRecord| {
+            let events = of_platform(Some(before), after);
+            serde_json::to_value(events).unwrap()
+        };
+        let first = told(&none, &placed);
+        assert_eq!(first[0]["type"], "hold.placed");
+        assert_eq!(first[0]["writtenBy"], "legal");
+        assert_eq!(first[1]["type"], "attestation.given");
+        assert_eq!(first[1]["subject"], "Location/West");
+        assert!(first.get(2).is_none(), "{first}");
+        let text = serde_json::to_string(&placed).unwrap() + &first.to_string();
+        assert!(!text.contains("Known Person"), "{text}");
+        assert_eq!(
+            told(&placed, &reviewed),
+            json!([{"type": "hold.reviewed", "hold": "case-17", "tenant": "acme", "reviewOn": "2026-09-01"}])
+        );
+        assert_eq!(
+            told(&reviewed, &released),
+            json!([{"type": "hold.released", "hold": "case-17", "tenant": "acme", "approval": "one"}])
+        );
+        assert_eq!(told(&released, &released), json!([]));
     }
 
     fn control(id: &str, verdict: Verdict) -> ControlStatus {

@@ -6,8 +6,10 @@
 //! into its working copy in ConfigMaps, and only then into the cluster. The ledger is what counts; from the copy isolation is
 //! repaired while the ledger cannot be reached.
 
+mod attested;
 mod copy;
 mod given;
+mod held;
 pub mod history;
 pub mod notes;
 pub mod open;
@@ -23,8 +25,10 @@ use tenure_crds::{CustomerTenantSpec, TenancyPolicySpec};
 use tenure_evidence::{Digest, LedgerError};
 use thiserror::Error;
 
+pub use attested::Attested;
 pub use copy::ConfigMaps;
 pub use given::Given;
+pub use held::{Held, Released};
 pub use notes::Notes;
 pub use personal::without_personal_data;
 pub use records::Records;
@@ -64,10 +68,12 @@ pub enum RecordError {
         name: String,
     },
     /// A record is larger than the store takes.
-    #[error(
-        "the tenant's rendering needs {bytes} bytes and the record holds {limit}: declare fewer namespaces or peers"
-    )]
+    #[error("record {name} needs {bytes} bytes and its copy holds {limit}: {remedy}")]
     TooLarge {
+        /// Name of the record.
+        name: String,
+        /// What to do about it.
+        remedy: &'static str,
         /// Size of the record in bytes.
         bytes: usize,
         /// Most the store takes, in bytes.
@@ -202,6 +208,13 @@ pub struct PlatformRecord {
     /// Decisions people made that still wait to be acted on, by the Approval's uid.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub approvals: BTreeMap<String, Given>,
+    /// Every LegalHold there was, in the order of placing. One that was released stays: it is not placed again by a file or a
+    /// snapshot that comes back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Held>,
+    /// Attestations: those whose object stands, and of each control and subject the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attestations: Vec<Attested>,
 }
 
 impl PlatformRecord {
@@ -209,6 +222,11 @@ impl PlatformRecord {
     pub fn digest(policy: &TenancyPolicySpec) -> String {
         current_digest(&Subject::PolicyLoosen(policy))
     }
+}
+
+/// How many bytes something takes in a record.
+pub fn bytes_of(part: &impl Serialize) -> usize {
+    serde_json::to_vec(part).map_or(usize::MAX, |text| text.len())
 }
 
 /// How far a chain reached when a record was copied.
@@ -256,6 +274,11 @@ pub trait WorkingCopy: Send + Sync {
     /// # Errors
     /// Where it does not.
     fn check(&self, record: &TenantRecord) -> Result<(), RecordError>;
+    /// Whether the platform's record fits into it.
+    ///
+    /// # Errors
+    /// Where it does not.
+    fn check_platform(&self, record: &PlatformRecord) -> Result<(), RecordError>;
     /// Copies a tenant's record, unless somebody else wrote there since.
     fn put_tenant<'a>(
         &'a self,

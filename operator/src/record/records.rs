@@ -409,6 +409,7 @@ impl Records {
             Some(place) if is_same => place,
             _ => {
                 let id = self.writable("platform", "platform")?;
+                self.copy.check_platform(&record)?;
                 let told = before.as_deref().filter(|_| standing.place.is_some());
                 let events = history::of_platform(told, &record);
                 let recorded = self.record(id, standing.base, events, &record).await;

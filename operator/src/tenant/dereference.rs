@@ -11,6 +11,7 @@ use super::plan::Trouble;
 use crate::context::Context;
 use crate::policy::accepted::Accepted;
 use crate::record::TenantRecord;
+use crate::retention::hold::{Holding, Holds};
 
 /// What was seen of one tenant.
 pub struct Seen {
@@ -28,6 +29,8 @@ pub struct Seen {
     pub foreign: BTreeMap<String, String>,
     /// A tenant with the same tenantID that came first.
     pub id_taken_by: Option<String>,
+    /// What keeps its data from being destroyed.
+    pub holds: Vec<Holding>,
 }
 
 /// Reads what is known about a tenant.
@@ -46,7 +49,9 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
         claims: BTreeMap::new(),
         foreign: BTreeMap::new(),
         id_taken_by: None,
+        holds: Vec::new(),
     };
+    seen.holds = holds(context, name, &seen);
     seen.trouble = trouble(context, name, &seen);
     if let Some(Ok(tenant)) = &seen.object {
         let wanted: BTreeSet<String> = wanted(name, &tenant.spec);
@@ -57,12 +62,39 @@ pub fn dereference(context: &Context, name: &str) -> Seen {
     seen
 }
 
-/// A chain that is broken says more than a copy that cannot be read.
-fn trouble(context: &Context, name: &str, seen: &Seen) -> Option<Trouble> {
+/// Every hold there is on the tenant.
+fn holds(context: &Context, name: &str, seen: &Seen) -> Vec<Holding> {
+    let Some(id) = tenant_id(seen) else {
+        return Vec::new();
+    };
+    let (mut live, mut unreadable) = (Vec::new(), Vec::new());
+    for hold in context.caches.holds.all() {
+        match &hold.0 {
+            Ok(hold) => live.push(hold.clone()),
+            Err(error) => unreadable.extend(error.metadata.name.clone()),
+        }
+    }
+    let platform = context.records.platform();
+    let holds = Holds {
+        live: &live,
+        unreadable: &unreadable,
+        remembered: platform
+            .as_ref()
+            .map_or(&[], |platform| platform.holds.as_slice()),
+    };
+    holds.on(name, id)
+}
+
+/// The tenant's UUID, remembered or declared.
+fn tenant_id(seen: &Seen) -> Option<&str> {
     let remembered = seen.record.as_ref().map(|record| record.tenant_id.as_str());
     let declared = seen.object.as_ref().and_then(|object| object.as_ref().ok());
-    let id = remembered.or(declared.map(|tenant| tenant.spec.tenant_id.as_str()));
-    let broken = id.and_then(|id| context.records.broken(id));
+    remembered.or(declared.map(|tenant| tenant.spec.tenant_id.as_str()))
+}
+
+/// A chain that is broken says more than a copy that cannot be read.
+fn trouble(context: &Context, name: &str, seen: &Seen) -> Option<Trouble> {
+    let broken = tenant_id(seen).and_then(|id| context.records.broken(id));
     let unreadable = || context.records.unreadable(name).map(Trouble::Unreadable);
     broken.map(Trouble::Broken).or_else(unreadable)
 }

@@ -284,6 +284,7 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
         adoption: decisions.adoption,
         foreign: seen.foreign.keys().cloned().collect(),
         id_taken_by: seen.id_taken_by.clone(),
+        holds: seen.holds.clone(),
         adopt_request: decisions.adopt_request,
         amend_request: decisions.amend_request,
     }))
@@ -619,6 +620,7 @@ async fn finish(
         errors: applied.errors.iter().map(ToString::to_string).collect(),
         contested: contested.into_iter().collect(),
         pending,
+        holds: seen.holds.clone(),
         used: record.map(|record| record.used),
         accepted_digest: record.map(|record| record.spec_digest.clone()),
         applied_digest,

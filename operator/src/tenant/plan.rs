@@ -12,6 +12,7 @@ use tenure_crds::words::PendingApproval;
 use super::rendering::Rendering;
 use super::validate::{Invalid, Tenant};
 use crate::record::{FreezeReason, RECORD_VERSION, TenantRecord, without_personal_data};
+use crate::retention::hold::Holding;
 
 /// What was seen of a CustomerTenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,8 @@ pub struct Declaration {
     pub foreign: BTreeSet<String>,
     /// Another tenant that has the same tenantID and came first.
     pub id_taken_by: Option<String>,
+    /// What keeps its data from being destroyed.
+    pub holds: Vec<Holding>,
     /// What an approval of the adoption would have to name.
     pub adopt_request: PendingApproval,
     /// What an approval of the amendment would have to name.
@@ -98,6 +101,8 @@ pub enum Halt {
     TooLarge(String),
     /// A loosening waits for its amendment.
     AwaitingAmendment(Vec<String>),
+    /// It is being deleted, and somebody may still need what it holds.
+    Held(Vec<Holding>),
 }
 
 impl Halt {
@@ -115,6 +120,7 @@ impl Halt {
             Self::NotRecorded { reason, .. } => reason,
             Self::TooLarge(_) => "TooLarge",
             Self::AwaitingAmendment(_) => "AwaitingAmendment",
+            Self::Held(_) => "LegalHold",
         }
     }
 
@@ -136,8 +142,17 @@ impl Halt {
             Self::AwaitingAmendment(fields) => {
                 format!("the change loosens the agreement ({}): the accepted spec stays in force until the Amend under status.pendingApprovals is approved", fields.join(", "))
             }
+            Self::Held(holds) => {
+                format!("the tenant is being deleted and nothing of it is destroyed before its release is approved: {}", list(holds))
+            }
         }
     }
+}
+
+/// Holds as people read them.
+pub fn list(holds: &[Holding]) -> String {
+    let holds: Vec<String> = holds.iter().map(ToString::to_string).collect();
+    holds.join("; ")
 }
 
 /// What to do.
@@ -227,7 +242,14 @@ fn deleting(declaration: &Declaration, record: Option<&TenantRecord>) -> Plan {
                 && record.uid.as_ref() == Some(&declaration.uid)
                 && declaration.has_finalizer =>
         {
-            Plan::EndUnused(Box::new(record.clone()))
+            match declaration.holds.is_empty() {
+                true => Plan::EndUnused(Box::new(record.clone())),
+                false => keep(
+                    Some(record),
+                    Halt::Held(declaration.holds.clone()),
+                    Vec::new(),
+                ),
+            }
         }
         Some(record) if record.ended_at.is_none() => Plan::Release {
             record: Some(Box::new(TenantRecord {
@@ -443,6 +465,7 @@ mod tests {
             adoption: None,
             foreign: BTreeSet::new(),
             id_taken_by: None,
+            holds: Vec::new(),
             adopt_request: request(Action::Adopt),
             amend_request: request(Action::Amend),
         }
@@ -634,6 +657,39 @@ mod tests {
             ),
             Plan::EndUnused(_)
         ));
+    }
+
+    #[test]
+    fn a_tenant_on_hold_does_not_end_and_one_whose_end_was_decided_before_does() {
+        let held = || Declaration {
+            deleting: true,
+            holds: vec![Holding {
+                name: "case-17".into(),
+                reference: Some("Case 17".into()),
+                is_gone: false,
+            }],
+            ..declaration(ID)
+        };
+        let Plan::Keep {
+            record: Some(kept),
+            halt,
+            ..
+        } = decide(held(), Some(&record()))
+        else {
+            panic!("it ends");
+        };
+        assert_eq!((kept.ended_at, kept.frozen), (None, None));
+        assert_eq!(halt.reason(), "LegalHold");
+        assert!(
+            halt.message().contains("case-17 (Case 17)"),
+            "{}",
+            halt.message()
+        );
+        let ended = TenantRecord {
+            ended_at: Some("2026-01-01T00:00:00Z".into()),
+            ..record()
+        };
+        assert!(matches!(decide(held(), Some(&ended)), Plan::EndUnused(_)));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use tenure_crds::customer_tenant::{NamespaceState, NamespaceStatus, ObserveRepor
 use tenure_crds::status::ControlStatus;
 use tenure_crds::words::{Enforcement, PendingApproval};
 
-use super::plan::Halt;
+use super::plan::{self, Halt};
+use crate::retention::hold::Holding;
 
 /// What a status is computed from.
 pub struct Inputs<'a> {
@@ -30,6 +31,8 @@ pub struct Inputs<'a> {
     pub contested: Vec<String>,
     /// What waits for an approval.
     pub pending: Vec<PendingApproval>,
+    /// What keeps its data from being destroyed.
+    pub holds: Vec<Holding>,
     /// Whether the tenant ever held anything; nothing where that is not known.
     pub used: Option<bool>,
     /// Digest of the accepted spec.
@@ -66,6 +69,13 @@ pub fn compute(inputs: Inputs<'_>) -> CustomerTenantStatus {
             inputs.contested.join(", ")
         );
         conditions.set("Contested", true, "RepeatedRepairs", &message);
+    }
+    if !inputs.holds.is_empty() {
+        let message = format!(
+            "what these cover is not destroyed before their release is approved: {}",
+            plan::list(&inputs.holds)
+        );
+        conditions.set("Held", true, "LegalHold", &message);
     }
     if let Some(used) = inputs.used {
         let (reason, message) = if used {
