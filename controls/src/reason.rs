@@ -261,7 +261,7 @@ impl Reason {
                 "the tenant is only observed; set enforcement to Enforce once the report is clean"
             }
             Self::NoAttestation => {
-                "only people can make this so, and attestations are not recorded here: keep the signed evidence at hand"
+                "only people can make this so; Attestations are kept on record and do not count here yet: keep the signed evidence at hand"
             }
             Self::NoStaffRegister => {
                 "staff, their training, signatures and status are not on record here, so no access depends on them"

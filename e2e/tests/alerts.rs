@@ -20,6 +20,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+use tenure_crds::LegalHold;
 use tenure_e2e::record::segments;
 use tenure_e2e::{Identity, Record, eventually, install};
 
@@ -39,6 +40,7 @@ async fn every_alert_is_fired_by_what_it_is_for() -> Result<()> {
     a_refused_deletion(&stage).await.context("refused")?;
     a_vanished_tenant(&stage).await.context("vanished")?;
     a_record_in_trouble(&stage).await.context("record")?;
+    a_hold_to_look_after(&stage).await.context("hold")?;
     an_evaluation_that_never_ends(&stage)
         .await
         .context("stale")?;
@@ -261,6 +263,31 @@ async fn a_record_in_trouble(stage: &Stage) -> Result<()> {
     stage.fires("TenureRecordNotBorneOut", &[]).await?;
     fs::rename(gone(&second), &second)?;
     stage.ends("TenureRecordNotBorneOut", &[]).await
+}
+
+/// A hold whose day of review has come, and one whose object went past the guards.
+async fn a_hold_to_look_after(stage: &Stage) -> Result<()> {
+    let tenant = stage.tenants()?.get("acme").await?;
+    let hold: LegalHold = serde_json::from_value(json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": {"name": "case-17"},
+        "spec": {
+            "tenantRef": {"name": "acme"}, "tenantID": tenant.spec.tenant_id, "reference": "Case 17", "authority": "Court",
+            "scope": {"extent": "WholeTenant"}, "reason": "a dispute", "placedBy": "Legal", "placedOn": "2026-01-01",
+            "reviewOn": "2026-02-01"
+        }
+    }))?;
+    let holds: Api<LegalHold> = Api::all(stage.plane.break_glass()?);
+    holds.create(&PostParams::default(), &hold).await?;
+    stage.fires("TenureLegalHoldReviewDue", &[]).await?;
+    let later = Patch::Merge(json!({"spec": {"reviewOn": "2999-02-01"}}));
+    holds
+        .patch("case-17", &PatchParams::default(), &later)
+        .await?;
+    stage.ends("TenureLegalHoldReviewDue", &[]).await?;
+    holds.delete("case-17", &DeleteParams::default()).await?;
+    stage.fires("TenureLegalHoldGone", &[]).await?;
+    holds.create(&PostParams::default(), &hold).await?;
+    stage.ends("TenureLegalHoldGone", &[]).await
 }
 
 /// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.

@@ -142,6 +142,11 @@ impl VoidReason {
         }
     }
 
+    /// Whether it may count again without anybody deciding anew: what it was decided on is not there, or not guarded, just now.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::SubjectUnknown | Self::GuardGap)
+    }
+
     /// What is wrong and what to do.
     pub fn message(self) -> &'static str {
         match self {

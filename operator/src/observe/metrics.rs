@@ -31,6 +31,7 @@ pub struct Metrics {
     /// What is said to be undecodable of kinds that are looked at as a whole.
     known_undecodable: Mutex<BTreeMap<String, BTreeSet<String>>>,
     holds: IntGaugeVec,
+    holds_due: IntGauge,
     attestations: IntGaugeVec,
     leader: IntGauge,
     probe_flow: IntGaugeVec,
@@ -107,6 +108,10 @@ impl Metrics {
                 "tenure_legal_holds",
                 "LegalHolds by where they stand: holding, unrecorded (it stands and is not on record), gone (on record, and its object is gone), released.",
                 &["state"],
+            ),
+            holds_due: new.gauge(
+                "tenure_legal_holds_review_due",
+                "LegalHolds of which the day has come to look whether they are still needed.",
             ),
             attestations: new.gauges(
                 "tenure_attestations",
@@ -301,8 +306,9 @@ impl Metrics {
     }
 
     /// Says how many LegalHolds stand where.
-    pub fn legal_holds(&self, counts: &BTreeMap<&'static str, usize>) {
+    pub fn legal_holds(&self, counts: &BTreeMap<&'static str, usize>, due: usize) {
         say_counts(&self.holds, counts);
+        self.holds_due.set(count(due));
     }
 
     /// Says how many Attestations count.

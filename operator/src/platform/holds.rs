@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -23,7 +24,12 @@ pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
     let live = readable(context, &context.caches.holds);
     let recorded = record(context, &live, now).await;
     let held = remembered(context).holds;
-    context.metrics.legal_holds(&counts(&live, &held));
+    let is_due = |hold: &&LegalHold| {
+        matches!(standing(hold, &held), Standing::Holds(_))
+            && review_is_due(hold, today(now)) == Some(true)
+    };
+    let due = live.iter().filter(is_due).count();
+    context.metrics.legal_holds(&counts(&live, &held), due);
     let mut outcome = Ok(());
     for hold in &live {
         let told = report(context, hold, &held, recorded.as_ref().err(), now).await;
@@ -217,6 +223,10 @@ const RECORDED: &str = "it is on record, and holds whatever becomes of this obje
 const HOLDS: &str = "what it covers is not destroyed before its release, under status.pendingApprovals, is approved";
 const UNKNOWN: &str = "no tenant has this name and tenantID: it is on record, and covers whoever has one of them; if one was mistaken, have this hold released and place the right one";
 
+fn today(now: Timestamp) -> Date {
+    now.to_zoned(TimeZone::UTC).date()
+}
+
 fn no_room() -> (&'static str, String) {
     (
         "NoRoom",
@@ -229,9 +239,8 @@ fn review(
     now: Timestamp,
     make: impl Fn(&str, &str, &str, &str) -> Condition,
 ) -> Option<Condition> {
-    let today = now.to_zoned(TimeZone::UTC).date();
     let on = hold.spec.review_on.as_deref()?;
-    Some(match review_is_due(hold, today)? {
+    Some(match review_is_due(hold, today(now))? {
         true => make(
             "ReviewDue",
             "True",

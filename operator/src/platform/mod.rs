@@ -377,12 +377,14 @@ async fn settle(
     // What was acted on has done its work: that its subject has moved on does not make it void.
     let used = before.used_at.is_some() || was_used(context, approval);
     // Record first: nothing is done on a decision that could be forgotten.
-    remember_decision(
-        context,
-        approval,
-        !used && matches!(standing, Standing::Counts(_)),
-    )
-    .await?;
+    let waits = match &standing {
+        _ if used => Some(false),
+        Standing::Counts(_) => Some(true),
+        Standing::Void(reason) => (!reason.may_pass()).then_some(false),
+    };
+    if let Some(waits) = waits {
+        remember_decision(context, approval, waits).await?;
+    }
     let (status, reason, message) = if used {
         ("True", "Used", "the approval was acted on".to_owned())
     } else {
