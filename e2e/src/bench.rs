@@ -1,6 +1,7 @@
 //! The benchmark: figures about the operator on a real control plane, as docs/benchmarks.md says.
 
 pub mod figures;
+mod ledger;
 mod load;
 mod parts;
 mod sight;
@@ -31,6 +32,8 @@ pub const PARTS: [&str; 8] = [
 ];
 /// The part with a plane of its own.
 pub const SEED: &str = "seed200";
+/// The part without a plane.
+pub const LEDGER: &str = "ledger";
 
 /// What the benchmark was asked.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ pub struct Options {
     pub json: Option<PathBuf>,
     /// How many tenants.
     pub tenants: usize,
-    /// Only these of [`PARTS`] and [`SEED`]; all where empty.
+    /// Only these of [`PARTS`], [`SEED`] and [`LEDGER`]; all where empty.
     pub only: Vec<String>,
     /// A minute instead of ten of doing nothing, under another name.
     pub quick: bool,
@@ -66,13 +69,17 @@ impl Options {
 pub async fn run(options: Options) -> Result<Figures> {
     for only in &options.only {
         ensure!(
-            PARTS.contains(&only.as_str()) || only == SEED,
-            "there is no part {only:?}; there are {} and {SEED}",
+            PARTS.contains(&only.as_str()) || only == SEED || only == LEDGER,
+            "there is no part {only:?}; there are {}, {SEED} and {LEDGER}",
             PARTS.join(", ")
         );
     }
     ensure!(options.tenants > 0, "at least one tenant is needed");
     let mut figures = Figures::new(options.json.clone())?;
+    if options.wants(LEDGER) {
+        say("ledger: verified, and appended to");
+        ledger::measure(&mut figures).await?;
+    }
     if PARTS.iter().any(|part| options.wants(part)) {
         many(&options, &mut figures).await?;
     }

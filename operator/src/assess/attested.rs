@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::record::Attested;
+use crate::record::{Attested, bytes_of};
 
 /// Whether an attestation counts, and why not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,8 +97,29 @@ pub fn validity(attested: &Attested, around: &Around<'_>) -> Validity {
     }
 }
 
+/// What is to be remembered, in at most this many bytes: what is seen to stand, and of each control and subject the newest.
+pub fn remembered_with(known: &[Attested], seen: Vec<Attested>, room: usize) -> Vec<Attested> {
+    let stands = |attested: &Attested| seen.iter().any(|it| it.is_same(attested));
+    let kept = known
+        .iter()
+        .filter(|attested| stands(attested) || is_newest(attested, known));
+    let mut next: Vec<Attested> = kept.cloned().collect();
+    let mut taken = bytes_of(&next);
+    for attested in seen {
+        if known.iter().any(|it| it.is_same(&attested)) {
+            continue;
+        }
+        let bytes = bytes_of(&attested) + 1;
+        if taken + bytes <= room {
+            taken += bytes;
+            next.push(attested);
+        }
+    }
+    next
+}
+
 /// Whether an attestation must be remembered although its object is gone: it replaced others, and these must not come back.
-pub fn is_newest(attested: &Attested, all: &[Attested]) -> bool {
+fn is_newest(attested: &Attested, all: &[Attested]) -> bool {
     !all.iter()
         .any(|other| other.is_about_the_same(attested) && other.order() > attested.order())
 }
@@ -183,6 +204,39 @@ mod tests {
         let today = "2026-04-01";
         assert_eq!(judge(&first, &all, today), Validity::Replaced("a".into()));
         assert_eq!(judge(&second, &all, today), Validity::Counts);
+    }
+
+    #[test]
+    fn what_is_gone_is_remembered_while_it_is_the_newest() {
+        let old = attested("old", json!({}));
+        let new = attested("new", json!({"issuedOn": "2026-06-01"}));
+        let known = [old.clone(), new.clone()];
+        assert_eq!(remembered_with(&known, Vec::new(), 10_000), [new.clone()]);
+        assert_eq!(remembered_with(&known, vec![old], 10_000), known);
+        // Seen again later, it is still the one that was recorded then.
+        let again = attested(
+            "new",
+            json!({"issuedOn": "2026-06-01", "recordedAt": "2026-09-01T00:00:00Z"}),
+        );
+        assert_eq!(remembered_with(&[new.clone()], vec![again], 10_000), [new]);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_left_out_and_nothing_that_was_remembered_makes_room() {
+        let one = |number: usize| {
+            let name = format!("number-{number}");
+            attested(
+                &name,
+                json!({"subject": {"kind": "Location", "name": name}}),
+            )
+        };
+        let known: Vec<Attested> = (0..10).map(one).collect();
+        let room = bytes_of(&known) + bytes_of(&one(10)) + 1;
+        let seen: Vec<Attested> = (5..2_000).map(one).collect();
+        let next = remembered_with(&known, seen.clone(), room);
+        assert_eq!(next.len(), 11);
+        assert!(bytes_of(&next) <= room && next.starts_with(&known));
+        assert_eq!(remembered_with(&next, seen, 0), next);
     }
 
     #[test]

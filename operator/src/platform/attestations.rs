@@ -8,9 +8,9 @@ use tenure_controls::catalogue::control;
 use tenure_crds::{Attestation, AttestationStatus};
 
 use super::{is_tenant, readable, remembered, said, say};
-use crate::assess::attested::{Around, Validity, is_newest, validity};
+use crate::assess::attested::{Around, Validity, remembered_with, validity};
 use crate::context::Context;
-use crate::record::{Attested, PlatformRecord, RecordError, bytes_of};
+use crate::record::{Attested, PlatformRecord, RecordError};
 use crate::tenant::Error;
 
 /// Most bytes of the platform's record that attestations may take; one that finds no room does not count.
@@ -46,7 +46,8 @@ async fn record(
     now: Timestamp,
 ) -> Result<(), RecordError> {
     let known = remembered(context);
-    let next = next(&known.attestations, live, now);
+    let seen: Vec<Attested> = live.iter().map(|it| Attested::of(it, now)).collect();
+    let next = remembered_with(&known.attestations, seen, ROOM);
     let is_news = next
         .iter()
         .any(|attested| !known.attestations.contains(attested));
@@ -58,27 +59,6 @@ async fn record(
         ..known
     };
     context.records.remember_platform(next).await
-}
-
-/// What is to be remembered: what stands, and of each control and subject the newest.
-fn next(known: &[Attested], live: &[Attestation], now: Timestamp) -> Vec<Attested> {
-    let seen: Vec<Attested> = live.iter().map(|it| Attested::of(it, now)).collect();
-    let stands = |attested: &Attested| seen.iter().any(|it| it.is_same(attested));
-    let mut next: Vec<Attested> = known
-        .iter()
-        .filter(|attested| stands(attested) || is_newest(attested, known))
-        .cloned()
-        .collect();
-    for attested in &seen {
-        if next.iter().any(|it| it.is_same(attested)) {
-            continue;
-        }
-        next.push(attested.clone());
-        if bytes_of(&next) > ROOM {
-            next.pop();
-        }
-    }
-    next
 }
 
 fn judge(context: &Context, attested: &Attested, all: &[Attested], now: Timestamp) -> Validity {

@@ -12,8 +12,8 @@ use tenure_crds::{LegalHold, LegalHoldStatus};
 use super::{PLATFORM, is_tenant, readable, remembered, said, say};
 use crate::approval::{Asked, DIGEST_VERSION, Requester, Subject, current_digest};
 use crate::context::Context;
-use crate::record::{Held, PlatformRecord, RecordError, Released, bytes_of};
-use crate::retention::hold::{Standing, review_is_due, standing};
+use crate::record::{Held, PlatformRecord, RecordError, Released};
+use crate::retention::hold::{Standing, remembered_with, review_is_due, standing};
 use crate::tenant::{Error, decisions};
 
 /// Most bytes of the platform's record that holds may take. One that finds no room holds for as long as its object stands.
@@ -63,27 +63,19 @@ async fn record(context: &Context, live: &[LegalHold], now: Timestamp) -> Result
     Ok(())
 }
 
-/// What is to be remembered: every hold there is and was, each as its newest sight, and as released once that was approved.
+/// What is to be remembered: every hold there is and was, and that those whose release was approved are released.
 fn next(context: &Context, known: &[Held], live: &[LegalHold], now: Timestamp) -> Vec<Held> {
-    let mut next = known.to_vec();
-    for hold in live {
-        let Some(held) = next.iter_mut().find(|held| held.is(hold)) else {
-            next.push(Held::of(hold, now));
-            if bytes_of(&next) > ROOM {
-                next.pop();
-            }
+    let mut next = remembered_with(known, live, now, ROOM);
+    let holding = next.iter_mut().filter(|held| held.released.is_none());
+    for held in holding {
+        let Some(hold) = live.iter().find(|hold| held.is(hold)) else {
             continue;
         };
-        if held.released.is_some() {
-            continue;
-        }
-        held.spec.review_on = hold.spec.review_on.clone();
-        if let Some(approval) = decisions::approved(context, &asked(context, hold, held), now) {
-            held.released = Some(Released {
-                approval,
-                at: now.to_string(),
-            });
-        }
+        let approval = decisions::approved(context, &asked(context, hold, held), now);
+        held.released = approval.map(|approval| Released {
+            approval,
+            at: now.to_string(),
+        });
     }
     next
 }

@@ -5,10 +5,11 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use tenure_crds::LegalHold;
 
-use crate::record::{Held, Released};
+use crate::record::{Held, Released, bytes_of};
 
 /// Where a LegalHold stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +31,34 @@ pub fn standing<'a>(hold: &LegalHold, remembered: &'a [Held]) -> Standing<'a> {
         Some(released) => Standing::Released(held, released),
         None => Standing::Holds(held),
     }
+}
+
+/// What is to be remembered, in about as many bytes: every hold there is and was, each as its review stands. One that finds no room
+/// holds for as long as its object stands.
+pub fn remembered_with(
+    known: &[Held],
+    live: &[LegalHold],
+    now: Timestamp,
+    room: usize,
+) -> Vec<Held> {
+    let mut next = known.to_vec();
+    let mut taken = bytes_of(&next);
+    for hold in live {
+        let held = next.iter_mut().find(|held| held.is(hold));
+        match held {
+            Some(held) if held.released.is_some() => {}
+            Some(held) => held.spec.review_on.clone_from(&hold.spec.review_on),
+            None => {
+                let held = Held::of(hold, now);
+                let bytes = bytes_of(&held) + 1;
+                if taken + bytes <= room {
+                    taken += bytes;
+                    next.push(held);
+                }
+            }
+        }
+    }
+    next
 }
 
 /// A hold on a tenant.
@@ -231,6 +260,30 @@ mod tests {
             names(&[], &["known", "ours", "strange"], &remembered),
             ["ours", "strange unreadable"]
         );
+    }
+
+    #[test]
+    fn holds_are_remembered_once_with_their_review_and_none_makes_room_for_another() {
+        let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        let one = |number: usize| hold(&format!("number-{number}"), json!({}));
+        let known = remembered_with(&[], &[one(0), one(1)], now, 10_000);
+        assert_eq!(known, [held(&one(0)), held(&one(1))]);
+        let later = hold("number-0", json!({"reviewOn": "2026-09-01"}));
+        let gone = released(&one(1));
+        let next = remembered_with(
+            &[known[0].clone(), gone.clone()],
+            &[later, hold("number-1", json!({"reviewOn": "2026-09-01"}))],
+            now,
+            10_000,
+        );
+        assert_eq!(next[0].spec.review_on.as_deref(), Some("2026-09-01"));
+        assert_eq!(next[1..], [gone]);
+        let live: Vec<LegalHold> = (0..1_000).map(one).collect();
+        let room = bytes_of(&known) + bytes_of(&held(&one(2))) + 1;
+        let next = remembered_with(&known, &live, now, room);
+        assert_eq!(next.len(), 3);
+        assert_eq!(remembered_with(&next, &live, now, 0), next);
+        assert_eq!(names(&live[2..4], &[], &next[..2]).len(), 4);
     }
 
     #[test]
