@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use kube::{Client, Config};
 use tokio::process::Command;
 
 use crate::access::install_tls;
 use crate::command::run;
-use crate::paths::WorkDir;
+use crate::paths::{WorkDir, repository};
 use crate::pki::Pki;
 use crate::plane::free_port;
 use crate::process::{Process, Recipe, Signal, until_ready};
@@ -32,6 +32,29 @@ pub struct User(pub &'static str);
 
 /// Whom nothing is denied but what a lock denies.
 pub const ROOT: User = User("root");
+
+/// The rights that docs/record.md gives to whoever writes a record, for this bucket and this user.
+///
+/// # Errors
+///
+/// When the page has no policy any more.
+pub fn documented_policy(bucket: &str, user: User) -> Result<String> {
+    let page = fs::read_to_string(repository().join("docs/record.md"))?;
+    let policy = page.split("```json").nth(1);
+    let policy = policy.and_then(|rest| rest.split("```").next());
+    let policy = policy.context("docs/record.md shows no policy")?.trim();
+    let (buckets, roles) = (
+        "arn:aws:s3:::records",
+        "arn:aws:iam::111122223333:role/tenure",
+    );
+    ensure!(
+        policy.contains(buckets) && policy.contains(roles),
+        "{policy}"
+    );
+    Ok(policy
+        .replace(buckets, &format!("arn:aws:s3:::{bucket}"))
+        .replace(roles, user.0))
+}
 
 impl User {
     /// The secret access key.

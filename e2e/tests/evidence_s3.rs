@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,7 +24,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use tenure_e2e::s3::{REGION, ROOT, S3Server, User};
+use tenure_e2e::s3::{REGION, ROOT, S3Server, User, documented_policy};
 use tenure_e2e::store::hold_to_contract;
 use tenure_evidence::store::{
     Credentials, DEADLINE, Failure, Listed, Lock, LockMode, S3, S3Settings, StoreError,
@@ -58,22 +58,9 @@ async fn server(name: &str) -> Result<S3Server> {
 async fn furnish(server: &S3Server) -> Result<()> {
     server.make_user(WRITER).await?;
     server.make_bucket(BUCKET, true).await?;
-    let (bucket, objects) = (
-        format!("arn:aws:s3:::{BUCKET}"),
-        format!("arn:aws:s3:::{BUCKET}/*"),
-    );
-    let policy = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"AWS": [WRITER.0]}, "Resource": objects,
-         "Action": ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectRetention"]},
-        {"Effect": "Allow", "Principal": {"AWS": [WRITER.0]}, "Resource": bucket,
-         "Action": ["s3:ListBucket", "s3:ListBucketVersions"]},
-    ]});
+    let policy = documented_policy(BUCKET, WRITER)?;
     let request = client(server, ROOT).await?.put_bucket_policy();
-    request
-        .bucket(BUCKET)
-        .policy(policy.to_string())
-        .send()
-        .await?;
+    request.bucket(BUCKET).policy(policy).send().await?;
     Ok(())
 }
 
@@ -569,6 +556,83 @@ async fn an_answer_that_was_lost_is_found_out() -> Result<()> {
     ensure!(losing.get("v1/others").await? == Some(others));
     let lost = loser.lost.load(Ordering::SeqCst);
     ensure!(lost >= 4, "only {lost} answers were lost");
+    Ok(())
+}
+
+/// A server that lists one object, answers a request for it with this head, and then sends so many bytes; how many went out.
+async fn liar(head: &'static str, most: u64) -> Result<(String, Arc<AtomicU64>)> {
+    const LISTING: &str = "<ListVersionsResult><Version><Key>clusters/one/v1/x</Key><VersionId>1</VersionId></Version></ListVersionsResult>";
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let sent = Arc::new(AtomicU64::new(0));
+    let counting = sent.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let sent = counting.clone();
+            tokio::spawn(async move {
+                let (mut request, mut buffer) = (Vec::new(), vec![0; 4 << 10]);
+                while !request.ends_with(b"\r\n\r\n") {
+                    let read = client.read(&mut buffer).await?;
+                    ensure!(read > 0, "half a request");
+                    request.extend_from_slice(&buffer[..read]);
+                }
+                if request.windows(8).any(|part| part == b"versions") {
+                    let length = LISTING.len();
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{LISTING}"
+                    );
+                    return Ok(client.write_all(answer.as_bytes()).await?);
+                }
+                client.write_all(head.as_bytes()).await?;
+                let part = [&b"10000\r\n"[..], &[b'x'; 0x1_0000], b"\r\n"].concat();
+                while sent.load(Ordering::SeqCst) < most {
+                    let part = &part[..part.len().min(most as usize)];
+                    client.write_all(part).await?;
+                    sent.fetch_add(part.len() as u64, Ordering::SeqCst);
+                }
+                Ok(())
+            });
+        }
+    });
+    Ok((endpoint, sent))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lies_about_lengths_fills_no_memory() -> Result<()> {
+    const CHUNKED: &str =
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const HUGE: &str =
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100000000000\r\n\r\n";
+    const BROKEN: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\n";
+    let folder = tempfile::tempdir()?;
+    let credentials = folder.path().join("credentials");
+    write_credentials(&credentials, WRITER.0, "any")?;
+    // What is on its way in buffers is sent, and read by nobody.
+    let on_its_way = 16 << 20;
+    for (case, head, most, failure, limit) in [
+        ("no end", CHUNKED, u64::MAX, Failure::Malformed, 64 << 20),
+        ("a huge length", HUGE, u64::MAX, Failure::Malformed, 0),
+        ("too few bytes", BROKEN, 5, Failure::Unreachable, 5),
+    ] {
+        let (endpoint, sent) = liar(head, most).await?;
+        let store = S3::new(S3Settings {
+            bucket: BUCKET.into(),
+            prefix: PREFIX.into(),
+            region: REGION.into(),
+            endpoint: Some(endpoint),
+            path_style: true,
+            ca_bundle: None,
+            credentials: Credentials::File(credentials.clone()),
+            lock: None,
+        });
+        let error = store.await?.get("v1/x").await.unwrap_err();
+        ensure!(error.failure == failure, "{case}: {error}");
+        let sent = sent.load(Ordering::SeqCst);
+        ensure!(
+            sent <= limit + on_its_way,
+            "{case}: {sent} bytes were taken"
+        );
+    }
     Ok(())
 }
 

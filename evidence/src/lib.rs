@@ -15,6 +15,8 @@ pub mod event;
 pub mod keys;
 pub mod layout;
 pub mod ledger;
+#[cfg(feature = "s3")]
+pub mod place;
 pub mod second;
 pub mod segment;
 pub mod store;

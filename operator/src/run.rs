@@ -57,7 +57,7 @@ pub async fn operator_with(
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
-    let record = record::open::ledger(&settings)?;
+    let record = record::open::ledger(&settings).await?;
     let notes = Notes::open(record.ledger.clone(), settings.state_folder.as_deref());
     let notes = Arc::new(notes.context("the folder for what is not recorded yet")?);
     let (metrics, health) = (Arc::new(Metrics::new()), Health::default());

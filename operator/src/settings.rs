@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use tenure_evidence::place::{LockChoice, Place, PlaceError, S3Options};
+use tenure_evidence::s3_arguments;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -12,6 +14,16 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+s3_arguments! {
+    /// How the record's bucket is reached.
+    pub struct RecordS3, "record-s3", "TENURE_RECORD_S3"
+}
+
+s3_arguments! {
+    /// How the second place's bucket is reached.
+    pub struct SecondPlaceS3, "record-second-place-s3", "TENURE_RECORD_SECOND_PLACE_S3"
 }
 
 /// Flags and environment of `tenure operator`.
@@ -42,18 +54,36 @@ pub struct Settings {
     /// Seconds between two runs of the probe pair, as the chart's CronJob starts its targets.
     #[arg(long, env = "TENURE_PROBE_INTERVAL_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(60..=3600))]
     pub probe_interval_seconds: u64,
-    /// Where the record lies: a folder that exists, one per cluster.
-    #[arg(long, env = "TENURE_RECORD")]
+    /// Where the record lies, one per cluster: a folder that exists, or s3://bucket/prefix in a bucket that exists.
+    #[arg(long, env = "TENURE_RECORD", value_name = "PLACE")]
     pub record: String,
+    /// How its bucket is reached.
+    #[command(flatten)]
+    pub record_s3: RecordS3,
+    /// For whom what is written to its bucket is locked: COMPLIANCE (everybody; so without this), GOVERNANCE, or none.
+    #[arg(long, env = "TENURE_RECORD_S3_LOCK", value_name = "LOCK")]
+    pub record_s3_lock: Option<LockChoice>,
+    /// For how many days from its writing it is locked; 455 without this: a year, and the 90 days of an exit.
+    #[arg(long, env = "TENURE_RECORD_S3_LOCK_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub record_s3_lock_days: Option<u32>,
     /// The Ed25519 key that signs the record: PKCS#8 PEM, as `kubectl tenure ledger keygen` makes it.
     #[arg(long, env = "TENURE_RECORD_KEY")]
     pub record_key: PathBuf,
     /// The dated list of every key that ever signed it; only the signing key is trusted without one.
     #[arg(long, env = "TENURE_RECORD_KEYS")]
     pub record_keys: Option<PathBuf>,
-    /// Where checkpoints also go, and this process cannot overwrite them: a folder.
-    #[arg(long, env = "TENURE_RECORD_SECOND_PLACE")]
+    /// Where checkpoints also go, and this process cannot overwrite them: a folder, or s3://bucket/prefix.
+    #[arg(long, env = "TENURE_RECORD_SECOND_PLACE", value_name = "PLACE")]
     pub record_second_place: Option<String>,
+    /// How its bucket is reached.
+    #[command(flatten)]
+    pub record_second_place_s3: SecondPlaceS3,
+    /// As for the record.
+    #[arg(long, env = "TENURE_RECORD_SECOND_PLACE_S3_LOCK", value_name = "LOCK")]
+    pub record_second_place_s3_lock: Option<LockChoice>,
+    /// As for the record.
+    #[arg(long, env = "TENURE_RECORD_SECOND_PLACE_S3_LOCK_DAYS", value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub record_second_place_s3_lock_days: Option<u32>,
     /// Lets chains of the record that lost entries go on from what is there, and say so: once, after a loss that cannot be mended.
     #[arg(long, env = "TENURE_RECORD_ACCEPT_LOSS", default_value_t = false)]
     pub record_accept_loss: bool,
@@ -66,6 +96,38 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where the record lies.
+    ///
+    /// # Errors
+    /// Where that is no place.
+    pub fn record(&self) -> Result<Place, PlaceError> {
+        let options = S3Options {
+            lock: self.record_s3_lock,
+            lock_days: self.record_s3_lock_days,
+            ..(&self.record_s3).into()
+        };
+        Place::parse(&self.record, &options)
+    }
+
+    /// Where its checkpoints also go.
+    ///
+    /// # Errors
+    /// Where that is no place, or none is named and something is said of its bucket.
+    pub fn second_place(&self) -> Result<Option<Place>, PlaceError> {
+        let options = S3Options {
+            lock: self.record_second_place_s3_lock,
+            lock_days: self.record_second_place_s3_lock_days,
+            ..(&self.record_second_place_s3).into()
+        };
+        match &self.record_second_place {
+            None if options == S3Options::default() => Ok(None),
+            place => {
+                let place = place.as_deref().unwrap_or_default();
+                Place::parse(place, &options).map(Some)
+            }
+        }
+    }
+
     /// The user name under which the API server knows the operator.
     pub fn username(&self) -> String {
         format!(

@@ -21,10 +21,12 @@ and verify with that one. The ends of keys that were replaced stand in the publi
 pub struct Arguments {
     /// The record, or a copy of it: a folder, or s3://bucket/prefix.
     place: String,
+    #[command(flatten)]
+    s3: place::RecordS3,
 }
 
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let store = place::open(&arguments.place)?;
+    let store = place::open(&arguments.place, &arguments.s3).await?;
     let keys = left(&*store).await?;
     if keys.is_empty() {
         bail!(

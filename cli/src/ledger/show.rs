@@ -52,6 +52,8 @@ Examples:
 pub struct Arguments {
     /// The record, or a copy of it: a folder, or s3://bucket/prefix.
     place: String,
+    #[command(flatten)]
+    s3: place::RecordS3,
     /// The published key list: signatures are checked, too.
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
@@ -94,7 +96,7 @@ impl Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let store = place::open(&arguments.place)?;
+    let store = place::open(&arguments.place, &arguments.s3).await?;
     let reader = Reader {
         store: &*store,
         keys: arguments.keys.as_deref().map(key_list).transpose()?,

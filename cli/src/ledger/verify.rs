@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tenure_evidence::place::S3Options;
 use tenure_evidence::verify::{ChainReport, Progress, Report, Verification};
-use tenure_evidence::{ChainId, Envelope};
+use tenure_evidence::{ChainId, Envelope, Store};
 
 use super::{key_list, time};
 use crate::output::{self, count, plain, table};
@@ -37,8 +39,9 @@ Exit codes:
   1  findings
   2  not verified: wrong usage, or something could not be read
 
-Example:
-  kubectl tenure ledger verify /mnt/record --keys keys.json --second-place /mnt/checkpoints";
+Examples:
+  kubectl tenure ledger verify /mnt/record --keys keys.json --second-place /mnt/checkpoints
+  kubectl tenure ledger verify s3://records/cluster-1 --s3-region eu-central-1 --keys keys.json";
 
 /// Find out whether a record stands as it was written.
 #[derive(Args)]
@@ -46,12 +49,16 @@ Example:
 pub struct Arguments {
     /// The record, or a copy of it: a folder, or s3://bucket/prefix.
     place: String,
+    #[command(flatten)]
+    s3: place::RecordS3,
     /// The key list as the provider publishes it (keys.json), from elsewhere than the record.
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
     /// Where checkpoints lie that the record's writer cannot overwrite: a folder, or s3://bucket/prefix.
     #[arg(long, value_name = "PLACE")]
     second_place: Option<String>,
+    #[command(flatten)]
+    second_place_s3: place::SecondPlaceS3,
     /// A checkpoint that somebody kept: an object of the second place, or the last line of a segment. May be given again.
     #[arg(long = "checkpoint", value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
@@ -64,9 +71,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let store = place::open(&arguments.place)?;
-    let second = arguments.second_place.as_deref().map(place::open);
-    let second = second.transpose().context("second place")?;
+    let store = place::open(&arguments.place, &arguments.s3).await?;
+    let second = second_place(arguments).await.context("second place")?;
     let keys = key_list(&arguments.keys)?;
     let mut kept = Vec::new();
     for file in &arguments.checkpoints {
@@ -106,6 +112,15 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     } else {
         Outcome::Findings
     })
+}
+
+async fn second_place(arguments: &Arguments) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    let options = &arguments.second_place_s3;
+    match &arguments.second_place {
+        Some(place) => place::open(place, options).await.map(Some),
+        None if S3Options::from(options) == S3Options::default() => Ok(None),
+        None => bail!("options of its bucket were given, and not where it is: --second-place"),
+    }
 }
 
 /// Reads the checkpoints of a file: one, or one a line.

@@ -16,7 +16,7 @@ use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ChecksumMode, ObjectLockMode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{Claim, Failure, Listed, Store, StoreError, within};
+use crate::place::PlaceError;
 
 pub use settings::{Credentials, Lock, LockMode, S3Settings};
 
@@ -63,12 +64,10 @@ impl S3 {
     ///
     /// # Errors
     /// Where the settings cannot be used: an address that is none, a bundle of certificates that cannot be read.
-    pub async fn new(settings: S3Settings) -> Result<Self, StoreError> {
+    pub async fn new(settings: S3Settings) -> Result<Self, PlaceError> {
         let place = settings.place();
-        let client = settings.client().await.map_err(|why| StoreError {
+        let client = settings.client().await.map_err(|why| PlaceError {
             place: place.clone(),
-            key: "(its settings)".into(),
-            failure: Failure::Unreachable,
             why,
         })?;
         Ok(Self {
@@ -189,9 +188,18 @@ impl S3 {
         let found = found.map_err(|error| self.told(key, "reading", &error))?;
         let length = found.content_length.unwrap_or_default();
         self.must_fit(key, usize::try_from(length).unwrap_or(usize::MAX))?;
-        let bytes = found.body.collect().await;
-        let bytes = bytes.map_err(|error| self.broken_off(key, &error))?;
-        Ok(Some(bytes.into_bytes()))
+        self.collect(key, found.body).await.map(Some)
+    }
+
+    /// The bytes of an answer: no more than fit, whatever length was promised, or none.
+    async fn collect(&self, key: &str, mut body: ByteStream) -> Result<Bytes, StoreError> {
+        let mut bytes = BytesMut::new();
+        while let Some(part) = body.next().await {
+            let part = part.map_err(|error| self.broken_off(key, &error))?;
+            self.must_fit(key, bytes.len().saturating_add(part.len()))?;
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.freeze())
     }
 }
 

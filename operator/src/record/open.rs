@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use tenure_evidence::place::Place;
+use tenure_evidence::store::S3;
 use tenure_evidence::{Folder, KeyList, Ledger, SecondPlace, Signer, Store};
 
 use crate::settings::Settings;
@@ -20,7 +22,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// Where the signing key or the key list cannot be read, or a place is named that cannot be.
-pub fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
+pub async fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
     let signer = Signer::from_file(&settings.record_key)?;
     let keys = match &settings.record_keys {
         Some(path) => {
@@ -35,14 +37,14 @@ pub fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
         "the key list does not name the signing key {}: nobody could verify what it signs; add it (kubectl tenure ledger keygen --previous)",
         signer.id()
     );
-    let store = place(&settings.record)?;
-    let second = settings
-        .record_second_place
-        .as_deref()
-        .map(place)
-        .transpose()?;
+    let record = store(settings.record().context("the record")?);
+    let record = record.await.context("the record")?;
+    let second = match settings.second_place().context("the second place")? {
+        Some(place) => Some(store(place).await.context("the second place")?),
+        None => None,
+    };
     let second = second.map(|store| Arc::new(SecondPlace::new(store)));
-    let mut ledger = Ledger::new(store, second.clone(), signer, keys, Timestamp::now);
+    let mut ledger = Ledger::new(record, second.clone(), signer, keys, Timestamp::now);
     if settings.record_accept_loss {
         tracing::warn!("the loss of entries of the record is accepted; take the setting out again");
         ledger = ledger.accepting_loss();
@@ -53,10 +55,19 @@ pub fn ledger(settings: &Settings) -> anyhow::Result<Opened> {
     })
 }
 
-fn place(name: &str) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::ensure!(
-        !name.contains("://"),
-        "{name}: only folders are known as a place of the record"
-    );
-    Ok(Arc::new(Folder::at(name.as_ref())))
+/// The store at a place, which is looked for when it is used.
+async fn store(place: Place) -> anyhow::Result<Arc<dyn Store>> {
+    let settings = match place {
+        Place::Folder(folder) => return Ok(Arc::new(Folder::at(&folder))),
+        Place::S3(settings) => settings,
+    };
+    let is_locked = settings.lock.is_some();
+    let store = S3::new(settings).await?;
+    if !is_locked {
+        tracing::warn!(
+            place = store.place(),
+            "what is written here is not locked: whoever may delete in this bucket can delete it"
+        );
+    }
+    Ok(Arc::new(store))
 }

@@ -10,6 +10,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{IdentityCache, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -30,7 +32,7 @@ pub struct S3Settings {
     pub endpoint: Option<String>,
     /// Whether the bucket stands in the path of an address instead of its host name; servers of one's own mostly want that.
     pub path_style: bool,
-    /// Certificates (PEM) of the authorities to trust instead of the machine's.
+    /// Certificates (PEM) of the authorities to trust instead of the machine's; a machine that has none takes the public ones.
     pub ca_bundle: Option<PathBuf>,
     /// As whom it is asked.
     pub credentials: Credentials,
@@ -54,6 +56,12 @@ pub struct Lock {
     pub mode: LockMode,
     /// For how many days from the moment of writing.
     pub days: u32,
+}
+
+impl Lock {
+    /// For how many, unless somebody says otherwise: a year, which each annual assessment looks back on (DSA 2.12), and the 90 days
+    /// in which an exit ends (DSA 2.13).
+    pub const DAYS: u32 = 365 + 90;
 }
 
 /// For whom a lock holds.
@@ -135,17 +143,40 @@ impl S3Settings {
     }
 
     fn http(&self) -> Result<SharedHttpClient, String> {
-        let trusted = match &self.ca_bundle {
-            Some(path) => TrustStore::empty().with_pem_certificate(bundle(path)?),
-            None => TrustStore::default(),
-        };
-        let context = TlsContext::builder().with_trust_store(trusted).build();
+        let context = TlsContext::builder()
+            .with_trust_store(self.trusted()?)
+            .build();
         let context = context.map_err(|error| error.to_string())?;
         Ok(aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .tls_context(context)
             .build_https())
     }
+
+    fn trusted(&self) -> Result<TrustStore, String> {
+        let pem = match &self.ca_bundle {
+            Some(path) => bundle(path)?,
+            None if machine_trusts_somebody() => return Ok(TrustStore::default()),
+            None => public_authorities().into_bytes(),
+        };
+        Ok(TrustStore::empty().with_pem_certificate(pem))
+    }
+}
+
+/// Whether the machine has a list of authorities: an image that holds nothing but a program has none.
+fn machine_trusts_somebody() -> bool {
+    let found = rustls_native_certs::load_native_certs().certs;
+    RootCertStore::empty().add_parsable_certificates(found).0 > 0
+}
+
+/// The public authorities, as browsers have them, in PEM.
+fn public_authorities() -> String {
+    let of = |certificate: &CertificateDer<'_>| {
+        let base64 = BASE64.encode(certificate);
+        format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n")
+    };
+    let all = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+    all.iter().map(of).collect()
 }
 
 /// Reads a bundle and makes sure that it is one: the client would end the process over a bad one.
@@ -157,17 +188,20 @@ fn bundle(path: &Path) -> Result<Vec<u8>, String> {
         )
     };
     let text = fs::read(path).map_err(|error| told(error.to_string()))?;
+    match authorities(&text).map_err(told)? {
+        0 => Err(told("there is none".into())),
+        _ => Ok(text),
+    }
+}
+
+/// How many authorities there are in a text.
+fn authorities(pem: &[u8]) -> Result<usize, String> {
     let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| told(error.to_string()))?;
-        store
-            .add(certificate)
-            .map_err(|error| told(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        store.add(certificate).map_err(|error| error.to_string())?;
     }
-    if store.is_empty() {
-        return Err(told("there is none".into()));
-    }
-    Ok(text)
+    Ok(store.len())
 }
 
 #[cfg(test)]
@@ -194,6 +228,13 @@ mod tests {
         settings.prefix = String::new();
         settings.endpoint = Some("https://me:sesame@store:9000".into());
         assert_eq!(settings.place(), "s3://record at store:9000");
+    }
+
+    #[test]
+    fn a_machine_without_authorities_knows_the_public_ones() {
+        let count = authorities(public_authorities().as_bytes()).unwrap();
+        assert_eq!(count, webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert!(count > 50, "{count}");
     }
 
     #[tokio::test]
