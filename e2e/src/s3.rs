@@ -66,9 +66,10 @@ impl User {
 /// A running server. It ends with this value, and what it holds goes with it.
 pub struct S3Server {
     endpoint: String,
-    binary: PathBuf,
     authority: PathBuf,
+    authority_der: Vec<u8>,
     process: Process,
+    recipe: Recipe,
     folder: WorkDir,
 }
 
@@ -100,22 +101,28 @@ impl S3Server {
         let port = free_port()?;
         let scheme = if is_tls { "https" } else { "http" };
         let endpoint = format!("{scheme}://127.0.0.1:{port}");
-        let process = serve(&binary, folder.path(), port, is_tls.then_some(&pki))?;
-        let mut config = Config::new(endpoint.parse()?);
-        config.root_cert = Some(vec![pki.ca_der()]);
+        let recipe = recipe(&binary, folder.path(), port, is_tls.then_some(&pki))?;
+        let server = Self {
+            endpoint,
+            authority: pki.file("ca.crt"),
+            authority_der: pki.ca_der(),
+            process: Process::start(recipe.clone())?,
+            recipe,
+            folder,
+        };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let mut config = Config::new(self.endpoint.parse()?);
+        config.root_cert = Some(vec![self.authority_der.clone()]);
         let client = Client::try_from(config).context("cannot build a client")?;
-        until_ready(&process, READY, async || {
+        until_ready(&self.process, READY, async || {
             let request = http::Request::get(HEALTH).body(Vec::new())?;
             Ok(client.request_text(request).await.map(drop)?)
         })
-        .await?;
-        Ok(Self {
-            endpoint,
-            binary,
-            authority: pki.file("ca.crt"),
-            process,
-            folder,
-        })
+        .await
     }
 
     /// Where it answers.
@@ -189,8 +196,27 @@ impl S3Server {
         self.process.signal(Signal::CONT);
     }
 
+    /// Kills it; what it holds stays.
+    ///
+    /// # Errors
+    ///
+    /// When it is not gone after ten seconds.
+    pub fn kill(&self) -> Result<()> {
+        self.process.kill().map(drop)
+    }
+
+    /// After [`S3Server::kill`]: it comes again at the same address, with what it held.
+    ///
+    /// # Errors
+    ///
+    /// As [`S3Server::start`].
+    pub async fn come_again(&mut self) -> Result<()> {
+        self.process = Process::start(self.recipe.clone())?;
+        self.ready().await
+    }
+
     async fn admin(&self, args: &[&str]) -> Result<()> {
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.recipe.program);
         command
             .args(["admin", "--allow-insecure", "--endpoint-url"])
             .arg(&self.endpoint)
@@ -202,7 +228,7 @@ impl S3Server {
     }
 }
 
-fn serve(binary: &Path, folder: &Path, port: u16, pki: Option<&Pki>) -> Result<Process> {
+fn recipe(binary: &Path, folder: &Path, port: u16, pki: Option<&Pki>) -> Result<Recipe> {
     let [objects, versions, users] = [OBJECTS, "versions", "users"].map(|name| folder.join(name));
     for folder in [&objects, &versions, &users] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -218,7 +244,7 @@ fn serve(binary: &Path, folder: &Path, port: u16, pki: Option<&Pki>) -> Result<P
     }
     args.extend(["posix".into(), "--versioning-dir".into(), versions.into()]);
     args.push(objects.into());
-    Process::start(Recipe {
+    Ok(Recipe {
         name: "versitygw".to_owned(),
         program: binary.to_path_buf(),
         args,

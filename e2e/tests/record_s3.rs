@@ -18,7 +18,6 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tenure_crds::{CustomerTenant, TenancyPolicy};
-use tenure_e2e::process::tail;
 use tenure_e2e::s3::{REGION, ROOT, S3Server, User, documented_policy};
 use tenure_e2e::{
     Operator, OperatorOptions, Plane, PlaneOptions, Record, eventually, install, paths,
@@ -224,10 +223,8 @@ impl Stage {
         eventually(SOON, &format!("{count} {kind} on record"), async || {
             let args = ["--chain", ACME, "--type", kind, "--json"];
             let (_, said) = self.plugin("show", &args).await?;
-            ensure!(
-                said.matches(&format!("\"{kind}\"")).count() == count,
-                "{said}"
-            );
+            let entries = said.lines().filter(|line| line.starts_with('{'));
+            ensure!(entries.count() == count, "{said}");
             Ok(())
         })
         .await
@@ -288,7 +285,6 @@ async fn the_record_in_a_bucket_is_the_memory() -> Result<()> {
     recorded_and_locked(&stage).await.context("recorded")?;
     nobody_there(&mut stage).await.context("nobody there")?;
     remembered(&mut stage).await.context("remembered")?;
-    no_answers(&stage).await.context("no answers")?;
     tampered_with(&stage).await.context("tampered with")?;
     stage.stop().await
 }
@@ -312,7 +308,7 @@ async fn wrong_settings(stage: &Stage) -> Result<()> {
         let options = stage.options(&[setting])?;
         let operator = Operator::start_unready(stage.plane.access(), options).await?;
         let status = operator.ended(SOON)?;
-        let log = tail(operator.log(), 10);
+        let log = std::fs::read_to_string(operator.log())?;
         ensure!(!status.success() && log.contains(words), "{log}");
     }
     Ok(())
@@ -335,15 +331,25 @@ async fn recorded_and_locked(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// A start without the bucket: isolation is repaired, and nothing is accepted.
+/// The server is gone, at a start too: what is new waits, repair does not. Afterwards both are on record.
 async fn nobody_there(stage: &mut Stage) -> Result<()> {
-    stage.stop().await?;
+    stage.server.kill()?;
+    stage.repairs().await?;
     stage.change(json!({"owner": {"name": "platform"}})).await?;
-    let nowhere = ("TENURE_RECORD_S3_ENDPOINT", "https://127.0.0.1:1");
-    stage.start(&[nowhere]).await?;
+    stage.ready("False", "StoreUnreachable").await?;
+    stage.metric("tenure_record_available 0").await?;
+    stage.operator()?.kill()?;
+
+    stage.start(&[]).await?;
     stage.metric("tenure_record_read 0").await?;
     stage.repairs().await?;
     stage.ready("False", "RecordUnread").await?;
+    stage.server.come_again().await?;
+    stage.ready("True", "Reconciled").await?;
+    stage.metric("tenure_record_available 1").await?;
+    stage.told("spec.accepted", 2).await?;
+    stage.told("drift.repaired", 2).await?;
+    stage.sound().await?;
     stage.stop().await
 }
 
@@ -362,26 +368,6 @@ async fn remembered(stage: &mut Stage) -> Result<()> {
         .await?;
     stage.ready("True", "Reconciled").await?;
     stage.metric("tenure_record_read 1").await?;
-    stage.told("spec.accepted", 2).await?;
-    stage.sound().await
-}
-
-/// A server that answers nothing: what is new waits, repair does not; afterwards both are on record.
-async fn no_answers(stage: &Stage) -> Result<()> {
-    stage.server.pause();
-    let held = async {
-        stage.repairs().await?;
-        stage.change(json!({"owner": {"name": "other"}})).await?;
-        stage.ready("False", "StoreTimedOut").await?;
-        stage.metric("tenure_record_available 0").await
-    };
-    let held = held.await;
-    stage.server.resume();
-    held?;
-    stage.ready("True", "Reconciled").await?;
-    stage.metric("tenure_record_available 1").await?;
-    stage.told("spec.accepted", 3).await?;
-    stage.told("drift.repaired", 2).await?;
     stage.sound().await
 }
 
