@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenure_e2e::helm::Helm;
 use tenure_e2e::kubectl::Kubectl;
+use tenure_e2e::operator::binary;
 use tenure_e2e::paths::repository;
 use tenure_e2e::stack::Stack;
 use tenure_e2e::{Identity, Plane};
+use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// A namespace that is not the usual one, so that a hard-coded one shows.
@@ -454,6 +456,24 @@ async fn values_schema_refuses_nonsense() {
                 rule("example.com", "databases/status", "get")
             ),
         ),
+        (
+            r#"record={"s3":{"bucket":"Records","region":"eu"}}"#.to_owned(),
+            r#"record={"s3":{"bucket":"records","region":"eu"}}"#.to_owned(),
+        ),
+        (
+            r#"record={"s3":{"bucket":"records","endpoint":"s3.example.com"}}"#.to_owned(),
+            r#"record={"s3":{"bucket":"records","endpoint":"http://s3.example.com"}}"#.to_owned(),
+        ),
+        (
+            r#"record={"s3":{"bucket":"records","region":"eu","lock":{"mode":"forever"}}}"#
+                .to_owned(),
+            r#"record={"s3":{"bucket":"records","region":"eu","lock":{"mode":"none"}}}"#.to_owned(),
+        ),
+        (
+            r#"record={"secondPlace":{"s3":{"bucket":"a//b","region":"eu"}}}"#.to_owned(),
+            r#"record={"secondPlace":{"s3":{"bucket":"records","prefix":"a/b","region":"eu"}}}"#
+                .to_owned(),
+        ),
     ];
     for (refused, accepted) in cases {
         let why = offline
@@ -469,6 +489,140 @@ async fn values_schema_refuses_nonsense() {
             .render(&[&accepted])
             .await
             .unwrap_or_else(|why| panic!("refused: {accepted}: {why}"));
+    }
+}
+
+/// The values of a record in a bucket of a server of one's own, and of a second place in one of AWS's.
+const BUCKETS: [&str; 2] = [
+    r#"record.s3={"bucket":"records","prefix":"clusters/one","endpoint":"https://s3.example.com:9000","pathStyle":true,"caBundle":{"configMap":"authorities"},"credentialsSecret":"record-writer"}"#,
+    r#"record.secondPlace.s3={"bucket":"checkpoints","region":"eu-west-1","lock":{"mode":"none"}}"#,
+];
+
+#[tokio::test]
+async fn a_record_in_a_bucket_needs_no_volume_and_no_common_node() {
+    let offline = Offline::new();
+    let objects = offline.objects(&BUCKETS).await;
+    assert!(
+        objects
+            .iter()
+            .all(|object| kind(object) != "PersistentVolumeClaim")
+    );
+    let pod = &find(&objects, "Deployment", "tenure-operator")["spec"]["template"]["spec"];
+    assert!(pod["affinity"].is_null(), "{}", pod["affinity"]);
+    let volumes: Vec<&str> = pod["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(named)
+        .collect();
+    let mounts = &pod["containers"][0]["volumeMounts"];
+    let mounts: Vec<&str> = mounts.as_array().unwrap().iter().map(named).collect();
+    let wanted = ["record-ca", "record-credentials", "state", "record-key"];
+    assert_eq!(volumes, wanted);
+    assert_eq!(mounts, wanted);
+    assert_eq!(pod["volumes"][0]["configMap"]["name"], "authorities");
+    assert_eq!(pod["volumes"][1]["secret"]["secretName"], "record-writer");
+    let wanted = [
+        ("TENURE_RECORD", "s3://records/clusters/one"),
+        ("TENURE_RECORD_KEY", "/etc/tenure/record-key/signing.pem"),
+        ("TENURE_RECORD_KEYS", "/etc/tenure/record-key/keys.json"),
+        ("TENURE_RECORD_S3_CA_BUNDLE", "/etc/tenure/record-ca/ca.crt"),
+        (
+            "TENURE_RECORD_S3_CREDENTIALS",
+            "/etc/tenure/record-credentials/credentials",
+        ),
+        ("TENURE_RECORD_S3_ENDPOINT", "https://s3.example.com:9000"),
+        ("TENURE_RECORD_S3_LOCK", "COMPLIANCE"),
+        ("TENURE_RECORD_S3_LOCK_DAYS", "455"),
+        ("TENURE_RECORD_S3_PATH_STYLE", "true"),
+        ("TENURE_RECORD_SECOND_PLACE", "s3://checkpoints"),
+        ("TENURE_RECORD_SECOND_PLACE_S3_LOCK", "none"),
+        ("TENURE_RECORD_SECOND_PLACE_S3_REGION", "eu-west-1"),
+    ];
+    let environment = record_environment(pod);
+    let found: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(name, value)| (*name, *value))
+        .collect();
+    assert_eq!(found, wanted);
+
+    // What is set is what the operator reads.
+    let help = Command::new(binary().unwrap())
+        .args(["operator", "--help"])
+        .output()
+        .await
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (name, _) in wanted {
+        assert!(help.contains(&format!("[env: {name}=")), "{name}: {help}");
+    }
+}
+
+fn named(object: &Value) -> &str {
+    object["name"].as_str().unwrap()
+}
+
+/// What the operator is told of the record.
+fn record_environment(pod: &Value) -> BTreeMap<&str, &str> {
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    environment
+        .iter()
+        .filter_map(|one| Some((named(one), one["value"].as_str()?)))
+        .filter(|(name, _)| name.starts_with("TENURE_RECORD"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_bucket_is_reached_through_the_network_policy() {
+    let offline = Offline::new();
+    let egress = async |sets: &[&str]| {
+        let objects = offline.objects(sets).await;
+        let policy = find(&objects, "NetworkPolicy", "tenure-operator");
+        policy["spec"]["egress"].as_array().unwrap().clone()
+    };
+    let usual = egress(&[]).await;
+    let rule = |port: u32| json!({"ports": [{"port": port, "protocol": "TCP"}]});
+    let more = egress(&BUCKETS).await;
+    let added: Vec<&Value> = more.iter().filter(|one| !usual.contains(one)).collect();
+    assert_eq!(added, [&rule(9000), &rule(443)]);
+    for (endpoint, port) in [
+        ("http://s3.example.com", 80),
+        ("https://[::1]", 443),
+        ("https://[::1]:8443/", 8443),
+    ] {
+        let set = format!(r#"record.s3={{"bucket":"records","endpoint":"{endpoint}"}}"#);
+        assert!(egress(&[&set]).await.contains(&rule(port)), "{endpoint}");
+    }
+    let named = json!({"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 9000}]});
+    let set = format!(r#"record.s3.egress=[{named}]"#);
+    let more = egress(&[BUCKETS[0], &set]).await;
+    let added: Vec<&Value> = more.iter().filter(|one| !usual.contains(one)).collect();
+    assert_eq!(added, [&named]);
+}
+
+#[tokio::test]
+async fn places_that_contradict_themselves_are_refused() {
+    let offline = Offline::new();
+    for (sets, why) in [
+        (
+            r#"record={"s3":{"bucket":"records","region":"eu"},"folder":{"existingClaim":"claim"}}"#,
+            "record.s3.bucket and record.folder.existingClaim name two places",
+        ),
+        (
+            r#"record.secondPlace={"s3":{"bucket":"records","region":"eu"},"existingClaim":"claim"}"#,
+            "record.secondPlace.s3.bucket and record.secondPlace.existingClaim name two places",
+        ),
+        (
+            r#"record.s3.region="eu-central-1""#,
+            "set record.s3.bucket, or leave out the rest",
+        ),
+        (
+            r#"record.secondPlace.s3.bucket="records""#,
+            "needs record.secondPlace.s3.region",
+        ),
+    ] {
+        let told = offline.render(&[sets]).await.expect_err(sets);
+        assert!(told.contains(why), "{told}");
     }
 }
 
@@ -997,6 +1151,7 @@ async fn values_nobody_knows_are_refused_at_every_level() {
     let values: Value = serde_saphyr::from_str(&values).unwrap();
     // Maps whose keys are the user's own.
     let free = [
+        "annotations",
         "labels",
         "nodeSelector",
         "podAnnotations",

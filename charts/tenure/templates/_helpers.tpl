@@ -40,6 +40,96 @@ app.kubernetes.io/component: probe
 {{- .Values.record.folder.existingClaim | default "tenure-record" -}}
 {{- end -}}
 
+{{/* What contradicts itself in what is said of places. */}}
+{{- define "tenure.checkPlaces" -}}
+{{- include "tenure.checkPlace" (dict "name" "record.s3" "s3" .Values.record.s3 "claim" .Values.record.folder.existingClaim "folder" "record.folder.existingClaim") -}}
+{{- include "tenure.checkPlace" (dict "name" "record.secondPlace.s3" "s3" .Values.record.secondPlace.s3 "claim" .Values.record.secondPlace.existingClaim "folder" "record.secondPlace.existingClaim") -}}
+{{- end -}}
+{{- define "tenure.checkPlace" -}}
+{{- $said := or .s3.prefix .s3.region .s3.endpoint .s3.pathStyle .s3.caBundle.configMap .s3.credentialsSecret .s3.egress -}}
+{{- if and $said (not .s3.bucket) -}}
+{{- fail (printf "%s says how a bucket is reached, and not which one: set %s.bucket, or leave out the rest." .name .name) -}}
+{{- end -}}
+{{- if and .s3.bucket .claim -}}
+{{- fail (printf "%s.bucket and %s name two places for one thing: leave out one of the two." .name .folder) -}}
+{{- end -}}
+{{- if and .s3.bucket (not .s3.region) (not .s3.endpoint) -}}
+{{- fail (printf "%s.bucket needs %s.region (AWS), or %s.endpoint (a server of your own)." .name .name .name) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A place as the operator is told of it: a folder, or a bucket and how it is reached. */}}
+{{- define "tenure.placeEnv" -}}
+{{- $name := .name -}}
+{{- $mount := .mount -}}
+{{- $folder := .folder -}}
+{{- with .s3 -}}
+- name: {{ $name }}
+  value: {{ ternary (printf "s3://%s/%s" .bucket .prefix | trimSuffix "/") $folder (ne .bucket "") }}
+{{- if .bucket }}
+{{- with .region }}
+- name: {{ $name }}_S3_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- with .endpoint }}
+- name: {{ $name }}_S3_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- if .pathStyle }}
+- name: {{ $name }}_S3_PATH_STYLE
+  value: "true"
+{{- end }}
+{{- if .caBundle.configMap }}
+- name: {{ $name }}_S3_CA_BUNDLE
+  value: /etc/tenure/{{ $mount }}-ca/{{ .caBundle.key }}
+{{- end }}
+{{- if .credentialsSecret }}
+- name: {{ $name }}_S3_CREDENTIALS
+  value: /etc/tenure/{{ $mount }}-credentials/credentials
+{{- end }}
+- name: {{ $name }}_S3_LOCK
+  value: {{ .lock.mode }}
+{{- if ne .lock.mode "none" }}
+- name: {{ $name }}_S3_LOCK_DAYS
+  value: {{ .lock.days | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What a pod needs to reach a bucket. */}}
+{{- define "tenure.bucketMounts" -}}
+{{- if and .s3.bucket .s3.caBundle.configMap }}
+- name: {{ .mount }}-ca
+  mountPath: /etc/tenure/{{ .mount }}-ca
+  readOnly: true
+{{- end }}
+{{- if and .s3.bucket .s3.credentialsSecret }}
+- name: {{ .mount }}-credentials
+  mountPath: /etc/tenure/{{ .mount }}-credentials
+  readOnly: true
+{{- end }}
+{{- end -}}
+{{- define "tenure.bucketVolumes" -}}
+{{- if and .s3.bucket .s3.caBundle.configMap }}
+- name: {{ .mount }}-ca
+  configMap:
+    name: {{ .s3.caBundle.configMap }}
+{{- end }}
+{{- if and .s3.bucket .s3.credentialsSecret }}
+- name: {{ .mount }}-credentials
+  secret:
+    secretName: {{ .s3.credentialsSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
+{{/* The port a bucket is reached at. */}}
+{{- define "tenure.bucketPort" -}}
+{{- $port := trimSuffix "/" .endpoint | regexFind ":[0-9]+$" | trimPrefix ":" -}}
+{{- $port | default (ternary "80" "443" (hasPrefix "http://" .endpoint)) -}}
+{{- end -}}
+
 {{/* What every pod of the release may not do; restricted, as Pod Security calls it. */}}
 {{- define "tenure.podSecurity" -}}
 runAsNonRoot: true
