@@ -35,7 +35,7 @@ struct Cli {
 enum Command {
     /// The record: verify it, read it, make the keys that sign it. No cluster is needed.
     #[command(subcommand)]
-    Ledger(ledger::Command),
+    Ledger(Box<ledger::Command>),
     New(new::Arguments),
     /// Print the version of this program.
     Version,

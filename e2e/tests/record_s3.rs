@@ -5,6 +5,7 @@
 )]
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -196,7 +197,7 @@ impl Stage {
                 credentials.clone().into(),
             ]);
         }
-        let output = Command::new(paths::target().join("debug/kubectl-tenure"))
+        let output = Command::new(plugin())
             .args(all)
             .output()
             .await
@@ -244,6 +245,10 @@ impl Stage {
     }
 }
 
+fn plugin() -> PathBuf {
+    paths::target().join("debug/kubectl-tenure")
+}
+
 fn place(bucket: &str) -> String {
     format!("s3://{bucket}/{PREFIX}")
 }
@@ -285,6 +290,7 @@ async fn the_record_in_a_bucket_is_the_memory() -> Result<()> {
     recorded_and_locked(&stage).await.context("recorded")?;
     nobody_there(&mut stage).await.context("nobody there")?;
     remembered(&mut stage).await.context("remembered")?;
+    no_authorities(&stage).await.context("no authorities")?;
     tampered_with(&stage).await.context("tampered with")?;
     stage.stop().await
 }
@@ -369,6 +375,23 @@ async fn remembered(stage: &mut Stage) -> Result<()> {
     stage.ready("True", "Reconciled").await?;
     stage.metric("tenure_record_read 1").await?;
     stage.sound().await
+}
+
+/// A machine that trusts nobody, as the operator's image does: the public authorities are known, and this server's is none of them.
+async fn no_authorities(stage: &Stage) -> Result<()> {
+    let output = Command::new(plugin())
+        .args(["ledger", "show", &place(RECORD), "--s3-path-style"])
+        .args(["--s3-endpoint", stage.server.endpoint()])
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", "/nowhere")
+        .env("AWS_ACCESS_KEY_ID", WRITER.0)
+        .env("AWS_SECRET_ACCESS_KEY", WRITER.secret())
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let is_told = output.status.code() == Some(2) && said.contains("peer certificate");
+    ensure!(is_told, "{}: {said}", output.status);
+    Ok(())
 }
 
 /// The owner writes over one object and deletes another: the first versions count, and both are found.

@@ -120,11 +120,13 @@ impl Settings {
             ..(&self.record_second_place_s3).into()
         };
         match &self.record_second_place {
+            Some(place) => Place::parse(place, &options).map(Some),
             None if options == S3Options::default() => Ok(None),
-            place => {
-                let place = place.as_deref().unwrap_or_default();
-                Place::parse(place, &options).map(Some)
-            }
+            None => Err(PlaceError {
+                place: "(not named)".into(),
+                why: "options of its bucket were given, and not which one: --record-second-place"
+                    .into(),
+            }),
         }
     }
 
@@ -134,5 +136,81 @@ impl Settings {
             "system:serviceaccount:{}:{}",
             self.namespace, self.service_account
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::{Args as _, Command, FromArgMatches as _};
+    use tenure_evidence::store::{Credentials, Lock, LockMode, S3Settings};
+
+    use super::*;
+
+    fn settings(further: &[&str]) -> Settings {
+        let usual = [
+            "operator",
+            "--namespace=tenure-system",
+            "--record-key=/key.pem",
+        ];
+        let command = Settings::augment_args(Command::new("operator"));
+        let matches = command.try_get_matches_from([&usual[..], further].concat());
+        Settings::from_arg_matches(&matches.unwrap()).unwrap()
+    }
+
+    fn bucket(place: Place) -> S3Settings {
+        match place {
+            Place::S3(settings) => settings,
+            Place::Folder(folder) => panic!("a folder: {}", folder.display()),
+        }
+    }
+
+    #[test]
+    fn each_place_has_its_own_options() {
+        let settings = settings(&[
+            "--record=s3://records/one",
+            "--record-s3-region=eu-central-1",
+            "--record-second-place=s3://checkpoints",
+            "--record-second-place-s3-endpoint=https://store:9000",
+            "--record-second-place-s3-path-style",
+            "--record-second-place-s3-ca-bundle=/ca.pem",
+            "--record-second-place-s3-credentials=/credentials",
+            "--record-second-place-s3-lock=GOVERNANCE",
+            "--record-second-place-s3-lock-days=7",
+        ]);
+        let record = bucket(settings.record().unwrap());
+        assert_eq!(record.region, "eu-central-1");
+        assert_eq!(record.endpoint, None);
+        assert!(!record.path_style && record.ca_bundle.is_none());
+        assert!(matches!(record.credentials, Credentials::Standard));
+        assert_eq!(record.lock.unwrap().mode, LockMode::Compliance);
+        let second = bucket(settings.second_place().unwrap().unwrap());
+        assert_eq!(second.endpoint.as_deref(), Some("https://store:9000"));
+        assert_eq!(second.ca_bundle.as_deref(), Some(Path::new("/ca.pem")));
+        assert!(second.path_style);
+        assert!(
+            matches!(second.credentials, Credentials::File(file) if file == Path::new("/credentials"))
+        );
+        let lock = Lock {
+            mode: LockMode::Governance,
+            days: 7,
+        };
+        assert_eq!(second.lock, Some(lock));
+    }
+
+    #[test]
+    fn no_second_place_is_none_and_half_of_one_is_an_error() {
+        let none = settings(&["--record=/record"]);
+        assert!(matches!(none.record(), Ok(Place::Folder(_))));
+        assert!(none.second_place().unwrap().is_none());
+        for half in [
+            "--record-second-place-s3-region=eu-west-1",
+            "--record-second-place-s3-lock=none",
+        ] {
+            let error = settings(&["--record=/record", half]).second_place();
+            let why = error.unwrap_err().to_string();
+            assert!(why.contains("--record-second-place"), "{why}");
+        }
     }
 }
