@@ -138,11 +138,15 @@ fn bucket(path: &str, options: &S3Options) -> Result<S3Settings, String> {
             "the prefix has an empty part, `.`, `..`, `?`, `#` or a backslash in it".into(),
         );
     }
-    let region = match (&options.region, &options.endpoint) {
-        (Some(region), _) => region.clone(),
-        (None, Some(_)) => REGION_OF_OTHERS.into(),
-        (None, None) => return Err("the bucket's region is missing".into()),
-    };
+    let region =
+        match (&options.region, &options.endpoint) {
+            (Some(region), _) => region.clone(),
+            (None, Some(_)) => REGION_OF_OTHERS.into(),
+            (None, None) => return Err(
+                "the bucket's region is missing, or the address of a server other than AWS's own"
+                    .into(),
+            ),
+        };
     let credentials = options.credentials.clone();
     Ok(S3Settings {
         bucket: bucket.into(),
