@@ -535,6 +535,7 @@ mod tests {
                 "tenure_evaluation_interval_seconds 60",
                 "tenure_last_evaluation_timestamp_seconds 0",
                 "tenure_leader 0",
+                "tenure_legal_holds_review_due 0",
                 "tenure_probe_interval_seconds 300",
                 "tenure_probe_timestamp_seconds 0",
                 "tenure_record_available 0",
