@@ -104,6 +104,13 @@ impl Draft {
     pub(crate) fn is_state(&self) -> bool {
         self.event["type"] == STATE
     }
+
+    /// About how many bytes it takes in a segment.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Place, digest, instant and id, with their names.
+        const AROUND: usize = 300;
+        serde_json::to_vec(&self.event).map_or(usize::MAX, |text| text.len().saturating_add(AROUND))
+    }
 }
 
 fn is_exact(value: &serde_json::Value) -> bool {

@@ -23,6 +23,8 @@ use crate::store::{self, Claim, Failure, Store, StoreError};
 
 /// Most entries of one segment.
 const MOST_ENTRIES: usize = 1_000;
+/// Most bytes of one segment, about: whoever reads one holds it in memory. A quarter of what a store takes at once.
+const MOST_BYTES: usize = store::MOST_BYTES / 4;
 /// How often a place is claimed anew when others keep taking it.
 const ATTEMPTS: u32 = 8;
 
@@ -155,6 +157,8 @@ struct Farthest {
 /// Drafts that wait for their place.
 struct Waiting {
     drafts: Vec<Draft>,
+    /// About how many bytes they take.
+    bytes: usize,
     base: Base,
     answer: oneshot::Sender<Result<Tip, LedgerError>>,
 }
@@ -305,10 +309,17 @@ impl Ledger {
             let why = "a whole number beyond 2^53 has no exact form; give it as text".into();
             return Err(LedgerError::NoForm(why));
         }
+        let sizes = drafts.iter().map(Draft::bytes);
+        let bytes = sizes.fold(0, usize::saturating_add);
+        if bytes > MOST_BYTES {
+            let why = format!("{bytes} bytes at once, more than {MOST_BYTES}");
+            return Err(LedgerError::NoForm(why));
+        }
         let chain = self.chain(id);
         let (answer, mut told) = oneshot::channel();
         chain.pending().push_back(Waiting {
             drafts,
+            bytes,
             base,
             answer,
         });
@@ -532,8 +543,13 @@ impl Ledger {
             key: key.clone(),
             fault,
         };
-        let bytes = self.store.get(&key).await?;
-        let bytes = bytes.ok_or_else(|| broken(Fault::Missing))?;
+        let bytes = match self.store.get(&key).await {
+            // What is no part of a record breaks this chain, and no other.
+            Err(error) if error.failure == Failure::Malformed => {
+                return Err(broken(Fault::Unreadable(error.why)));
+            }
+            read => read?.ok_or_else(|| broken(Fault::Missing))?,
+        };
         let mut state = None;
         let read = segment::read(&bytes, id, None, &self.keys, |entry| {
             if entry.is_state() {
@@ -574,15 +590,17 @@ impl Chain {
     /// The oldest of what waits, up to one segment: it names one state, so that whoever decides from it knows from which.
     fn take_batch(&self) -> Vec<Waiting> {
         let mut pending = self.pending();
-        let (mut batch, mut entries, mut has_state) = (Vec::new(), 0, false);
+        let (mut batch, mut entries, mut bytes, mut has_state) = (Vec::new(), 0, 0, false);
         while let Some(next) = pending.front() {
             if next.answer.is_closed() {
                 pending.pop_front();
                 continue;
             }
             entries += next.drafts.len();
+            bytes += next.bytes;
             let is_state = next.drafts.iter().any(Draft::is_state);
-            if !batch.is_empty() && (entries > MOST_ENTRIES || (is_state && has_state)) {
+            let is_too_much = entries > MOST_ENTRIES || bytes > MOST_BYTES;
+            if !batch.is_empty() && (is_too_much || (is_state && has_state)) {
                 break;
             }
             has_state |= is_state;

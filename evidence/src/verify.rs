@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::future::ready;
 
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, FuturesOrdered};
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use crate::keys::{KeyId, KeyList};
 use crate::layout;
 use crate::second;
 use crate::segment::{self, Fault};
-use crate::store::{Listed, Store, StoreError};
+use crate::store::{Failure, Listed, Store, StoreError};
 
 /// Objects read ahead of the one that is checked.
 const AHEAD: usize = 16;
@@ -430,20 +431,26 @@ impl Walk<'_, '_> {
                 };
                 let key = format!("{folder}/{}", next.name);
                 ahead.push_back(async move {
-                    let bytes = store.get(&key).await?;
-                    Ok::<_, StoreError>((next, key, place, bytes))
+                    let read = read(store, &key).await?;
+                    Ok::<_, StoreError>((next, key, place, read))
                 });
             }
-            let Some((listed, key, place, bytes)) = ahead.try_next().await? else {
+            let Some((listed, key, place, read)) = ahead.try_next().await? else {
                 return Ok(());
             };
             self.versions(chain, &key, &listed);
             walked.listed = walked.listed.max(place);
-            let Some(bytes) = bytes else {
-                self.find(Kind::Removed, Some(chain), &key, "listed, and not there");
-                continue;
-            };
-            self.segment(walked, &key, place, &bytes);
+            match read {
+                Read::Whole(bytes) => self.segment(walked, &key, place, &bytes),
+                Read::Nothing => {
+                    self.find(Kind::Removed, Some(chain), &key, "listed, and not there");
+                    continue;
+                }
+                Read::TooMuch(why) => {
+                    self.find(Kind::Unreadable, Some(chain), &key, why);
+                    continue;
+                }
+            }
             self.compare(walked, outside).await?;
         }
     }
@@ -564,8 +571,13 @@ impl Walk<'_, '_> {
                 return Ok(());
             }
             let key = layout::segment(walked.report.chain, next);
-            let Some(bytes) = self.asked.store.get(&key).await? else {
-                return Ok(());
+            let bytes = match read(self.asked.store, &key).await? {
+                Read::Whole(bytes) => bytes,
+                Read::Nothing => return Ok(()),
+                Read::TooMuch(why) => {
+                    self.find(Kind::Unreadable, Some(walked.report.chain), &key, why);
+                    return Ok(());
+                }
             };
             walked.listed = next;
             self.segment(walked, &key, next, &bytes);
@@ -710,14 +722,17 @@ impl<'v> Outside<'v> {
                 );
                 continue;
             };
-            let Some(bytes) = second.store.get(&key).await? else {
-                walk.find(
-                    Kind::Removed,
-                    Some(self.chain),
-                    &key,
-                    "listed, and not there",
-                );
-                continue;
+            let bytes = match read(second.store, &key).await? {
+                Read::Whole(bytes) => bytes,
+                Read::Nothing => {
+                    let what = "listed, and not there";
+                    walk.find(Kind::Removed, Some(self.chain), &key, what);
+                    continue;
+                }
+                Read::TooMuch(why) => {
+                    walk.find(Kind::Unreadable, Some(self.chain), &key, why);
+                    continue;
+                }
             };
             match second::read(&bytes, self.chain, place, walk.asked.keys) {
                 Ok(checkpoint) => self.next = Some((place, checkpoint)),
@@ -769,6 +784,23 @@ fn names(store: &dyn Store, folder: String) -> Names<'_> {
 fn moved(read: &segment::Read, place: u64) -> Option<u64> {
     let first = read.checkpoint.as_ref()?.first;
     (first != place && read.first == Some(first)).then_some(first)
+}
+
+/// What came of reading an object.
+enum Read {
+    Whole(Bytes),
+    Nothing,
+    /// It is larger than anything of a record; the text says by how much.
+    TooMuch(String),
+}
+
+async fn read(store: &dyn Store, key: &str) -> Result<Read, StoreError> {
+    match store.get(key).await {
+        Ok(Some(bytes)) => Ok(Read::Whole(bytes)),
+        Ok(None) => Ok(Read::Nothing),
+        Err(error) if error.failure == Failure::Malformed => Ok(Read::TooMuch(error.why)),
+        Err(error) => Err(error),
+    }
 }
 
 fn kind(fault: &Fault) -> Kind {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::noted;
-use tenure_evidence::verify::{Report, Verification};
+use tenure_evidence::verify::{Kind, Report, Verification};
 use tenure_evidence::{ChainId, Folder, KeyList, Ledger, LedgerError, layout};
 use uuid::Uuid;
 
@@ -237,4 +237,24 @@ fn everything(folder: &Path) -> String {
         }
     });
     texts.collect()
+}
+
+/// A file that somebody blew up breaks its chain and no other, is found, and is not held in memory.
+#[tokio::test]
+async fn a_file_of_a_terabyte_is_found_and_breaks_one_chain() {
+    const OTHER: ChainId = ChainId::Tenant(Uuid::from_u128(8));
+    let folder = tempfile::tempdir().unwrap();
+    for chain in [TENANT, OTHER] {
+        let ledger = ledger(folder.path());
+        ledger.append(chain, vec![noted(1)]).await.unwrap();
+    }
+    let first = folder.path().join(layout::segment(TENANT, 1));
+    let file = std::fs::OpenOptions::new().write(true).open(first).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let report = verified(folder.path()).await;
+    let kinds: Vec<Kind> = report.findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [Kind::Unreadable], "{report:#?}");
+    let ledger = ledger(folder.path());
+    assert_eq!(reason(ledger.recall(TENANT).await), "RecordBroken");
+    assert_eq!(ledger.recall(OTHER).await.unwrap().tip.last, 1);
 }

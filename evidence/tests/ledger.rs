@@ -256,3 +256,36 @@ fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_offered_at_once_shares_segments_that_one_can_hold_in_memory() {
+    const MANY: usize = 40;
+    const MIB: usize = 1 << 20;
+    let place = Place::new();
+    let ledger = place.ledger(None);
+    let draft = |bytes: usize| Draft {
+        id: Uuid::new_v4(),
+        at: Timestamp::now(),
+        event: json!({"type": "test", "text": "x".repeat(bytes)}),
+    };
+    let offered = (0..MANY).map(|_| ledger.append(TENANT, vec![draft(MIB)]));
+    for answer in futures::future::join_all(offered).await {
+        answer.unwrap();
+    }
+    let folder = place
+        .folder
+        .path()
+        .join("v1/chains")
+        .join(TENANT.to_string());
+    let shards = std::fs::read_dir(folder).unwrap();
+    let sizes: Vec<usize> = shards
+        .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap())
+        .map(|file| usize::try_from(file.unwrap().metadata().unwrap().len()).unwrap())
+        .collect();
+    assert!(sizes.iter().all(|size| *size < 17 * MIB), "{sizes:?}");
+    assert!(sizes.len() < MANY, "nothing is shared: {sizes:?}");
+    let error = ledger.append(TENANT, vec![draft(17 * MIB)]).await;
+    assert!(matches!(error, Err(LedgerError::NoForm(_))), "{error:?}");
+    let report = place.verify().await;
+    assert!(report.sound && report.entries == MANY as u64, "{report:#?}");
+}

@@ -1,7 +1,8 @@
 //! The record in a folder: a volume, a share, a copy on an auditor's disk.
 
 use std::error::Error;
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore as _, PutMode, PutOptions};
 
-use super::{Claim, Failure, Listed, Store, StoreError, within};
+use super::{Claim, Failure, Listed, MOST_BYTES, Store, StoreError, must_fit, within};
 
 /// Most names read from one folder; the record itself never puts more than 10,000 there.
 const MOST: usize = 100_000;
@@ -97,6 +98,16 @@ enum Wanted {
     Folders,
 }
 
+/// What a file holds, up to a byte more than fits.
+fn read_bounded(path: &FilePath) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let most = MOST_BYTES as u64 + 1;
+    let length = file.metadata()?.len().min(most);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn read_names(path: &FilePath, wanted: Wanted) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in path.read_dir()? {
@@ -162,6 +173,7 @@ impl Store for Folder {
     ) -> BoxFuture<'a, Result<Claim, StoreError>> {
         let path = Path::from(key);
         within(self, key, async move {
+            must_fit(self, key, bytes.len())?;
             // A volume that went away must not be taken for an empty one: the parents are made, the root never.
             if !self.root.is_dir() {
                 return Err(StoreError::of(
@@ -187,12 +199,15 @@ impl Store for Folder {
             let path = self.files(key)?.path_to_filesystem(&Path::from(key));
             let path = path.map_err(|error| self.told(key, &error))?;
             // Opened and read in one go: for a small file the change of threads is most of the work.
-            let read = tokio::task::spawn_blocking(move || std::fs::read(path));
+            let read = tokio::task::spawn_blocking(move || read_bounded(&path));
             let read = read
                 .await
                 .map_err(|error| StoreError::of(self, key, Failure::Unreachable, error))?;
             match read {
-                Ok(bytes) => Ok(Some(bytes.into())),
+                Ok(bytes) => {
+                    must_fit(self, key, bytes.len())?;
+                    Ok(Some(bytes.into()))
+                }
                 Err(error) if is_no_object(&error) && self.root.is_dir() => Ok(None),
                 Err(error) => Err(StoreError::of(self, key, failure(&error), error)),
             }

@@ -23,6 +23,9 @@ pub use s3::{Credentials, Lock, LockMode, S3, S3Settings};
 /// How long one request may take before it counts as failed.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The largest object that is written or read, in bytes; the ledger keeps its segments well below. What is larger is none of a record.
+pub const MOST_BYTES: usize = 64 << 20;
+
 /// What came of claiming a place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Claim {
@@ -153,6 +156,20 @@ impl StoreError {
             why: why.to_string(),
         }
     }
+}
+
+/// Refuses an object that is larger than any of a record.
+pub(crate) fn must_fit(
+    store: &(impl Store + ?Sized),
+    key: &str,
+    bytes: usize,
+) -> Result<(), StoreError> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let why =
+        format!("at {bytes} bytes or more it is larger than any part of a record ({MOST_BYTES})");
+    Err(StoreError::of(store, key, Failure::Malformed, why))
 }
 
 /// Gives up on a store's work after [`DEADLINE`].

@@ -23,7 +23,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{Claim, Failure, Listed, Store, StoreError, within};
+use super::{Claim, Failure, Listed, Store, StoreError, must_fit, within};
 use crate::place::PlaceError;
 
 pub use settings::{Credentials, Lock, LockMode, S3Settings};
@@ -36,8 +36,6 @@ const ATTEMPTS: u32 = 3;
 const LAST_WRITE: Duration = Duration::from_secs(4);
 /// The pause before the second try; longer before each further one.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The largest object that is written or read: a hundred times a segment as it usually is.
-const MOST_BYTES: usize = 64 << 20;
 
 /// A store in a bucket that keeps versions. The bucket is never made, nor are its settings changed.
 ///
@@ -85,16 +83,8 @@ impl S3 {
         }
     }
 
-    fn must_fit(&self, key: &str, bytes: usize) -> Result<(), StoreError> {
-        if bytes <= MOST_BYTES {
-            return Ok(());
-        }
-        let why = format!("{bytes} bytes are more than a part of a record ever has ({MOST_BYTES})");
-        Err(StoreError::of(self, key, Failure::Malformed, why))
-    }
-
     async fn claim(&self, key: &str, bytes: Bytes) -> Result<Claim, StoreError> {
-        self.must_fit(key, bytes.len())?;
+        must_fit(self, key, bytes.len())?;
         let begin = Instant::now();
         let mut trouble = None;
         for attempt in 0..ATTEMPTS {
@@ -187,7 +177,7 @@ impl S3 {
         let found = request.send().await;
         let found = found.map_err(|error| self.told(key, "reading", &error))?;
         let length = found.content_length.unwrap_or_default();
-        self.must_fit(key, usize::try_from(length).unwrap_or(usize::MAX))?;
+        must_fit(self, key, usize::try_from(length).unwrap_or(usize::MAX))?;
         self.collect(key, found.body).await.map(Some)
     }
 
@@ -196,7 +186,7 @@ impl S3 {
         let mut bytes = BytesMut::new();
         while let Some(part) = body.next().await {
             let part = part.map_err(|error| self.broken_off(key, &error))?;
-            self.must_fit(key, bytes.len().saturating_add(part.len()))?;
+            must_fit(self, key, bytes.len().saturating_add(part.len()))?;
             bytes.extend_from_slice(&part);
         }
         Ok(bytes.freeze())
