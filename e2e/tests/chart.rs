@@ -620,6 +620,10 @@ async fn places_that_contradict_themselves_are_refused() {
             r#"record.secondPlace.s3.bucket="records""#,
             "needs record.secondPlace.s3.region",
         ),
+        (
+            r#"record={"s3":{"bucket":"records","region":"eu"},"secondPlace":{"s3":{"bucket":"records","region":"eu"}}}"#,
+            "are the same place",
+        ),
     ] {
         let told = offline.render(&[sets]).await.expect_err(sets);
         assert!(told.contains(why), "{told}");

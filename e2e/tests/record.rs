@@ -558,6 +558,14 @@ async fn holds_and_attestations(stage: &Stage) -> Result<()> {
     stage
         .stands::<Approval>("release", ["Valid", "True", "Used"])
         .await?;
+    stage
+        .stands::<Approval>("own-release", ["Valid", "False", "Settled"])
+        .await?;
+    let released = stage.told("platform", "hold.released", 1).await?;
+    ensure!(
+        released[0]["approvals"] == json!(["release"]),
+        "{released:#?}"
+    );
     stage.told(NEVER_USED, "tenant.ended", 1).await?;
     let legal: Api<LegalHold> = Api::all(stage.plane.client(&Identity::user(LEGAL))?);
     legal.delete("case-17", &DeleteParams::default()).await?;
@@ -655,8 +663,20 @@ async fn holds_and_attestations_without_objects(stage: &Stage) -> Result<()> {
     stage
         .stands::<LegalHold>("case-18", ["Released", "True", "ReleaseApproved"])
         .await?;
+    stage
+        .stands::<Approval>("two-of-two", ["Valid", "True", "Used"])
+        .await?;
     stage.told("platform", "hold.placed", 3).await?;
-    stage.told("platform", "hold.released", 2).await?;
+    let released = stage.told("platform", "hold.released", 2).await?;
+    ensure!(
+        released[1]["approvals"] == json!(["one-of-two", "two-of-two"]),
+        "{released:#?}"
+    );
+    // What was decided on a release is told, and waits no more.
+    let events = stage.record.events("platform").await?;
+    let state = events.iter().rfind(|event| event["type"] == "state");
+    let waiting = state.context("no state")?["state"]["approvals"].to_string();
+    ensure!(!waiting.contains("LegalHold"), "{waiting}");
     stage
         .write::<Attestation>(REVIEWER, attestation("older", "2026-01-15"))
         .await?;

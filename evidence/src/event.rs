@@ -228,8 +228,8 @@ pub enum Event {
         hold: String,
         /// Whose tenant.
         tenant: String,
-        /// The Approval that allowed it.
-        approval: String,
+        /// The Approvals that allowed it.
+        approvals: Vec<String>,
     },
     /// Somebody attested something.
     #[serde(rename = "attestation.given")]

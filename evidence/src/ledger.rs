@@ -23,8 +23,8 @@ use crate::store::{self, Claim, Failure, Store, StoreError};
 
 /// Most entries of one segment.
 const MOST_ENTRIES: usize = 1_000;
-/// Most bytes of one segment, about: whoever reads one holds it in memory. A quarter of what a store takes at once.
-const MOST_BYTES: usize = store::MOST_BYTES / 4;
+/// Most bytes of one segment, about: whoever reads one holds it in memory. Half of what a store takes.
+const MOST_BYTES: usize = store::MOST_BYTES / 2;
 /// How often a place is claimed anew when others keep taking it.
 const ATTEMPTS: u32 = 8;
 
@@ -470,7 +470,8 @@ impl Ledger {
             }
         }
         let newest = store::newest(&*self.store, layout::CHAINS, id, layout::SEGMENT);
-        let (tip, signed, state) = match newest.await? {
+        let newest = newest.await.map_err(|error| chains_own(id, error))?;
+        let (tip, signed, state) = match newest {
             Some(first) => {
                 let (_, read, state) = self.segment(id, first).await?;
                 // A segment without faults has a checkpoint.
@@ -543,13 +544,9 @@ impl Ledger {
             key: key.clone(),
             fault,
         };
-        let bytes = match self.store.get(&key).await {
-            // What is no part of a record breaks this chain, and no other.
-            Err(error) if error.failure == Failure::Malformed => {
-                return Err(broken(Fault::Unreadable(error.why)));
-            }
-            read => read?.ok_or_else(|| broken(Fault::Missing))?,
-        };
+        let read = self.store.get(&key).await;
+        let read = read.map_err(|error| chains_own(id, error))?;
+        let bytes = read.ok_or_else(|| broken(Fault::Missing))?;
         let mut state = None;
         let read = segment::read(&bytes, id, None, &self.keys, |entry| {
             if entry.is_state() {
@@ -607,6 +604,18 @@ impl Chain {
             batch.extend(pending.pop_front());
         }
         batch
+    }
+}
+
+/// What is no part of a record breaks the chain it lies in, and no other.
+pub(crate) fn chains_own(chain: ChainId, error: StoreError) -> LedgerError {
+    match error.failure {
+        Failure::Malformed => LedgerError::Broken {
+            chain,
+            key: error.key,
+            fault: Fault::Unreadable(error.why),
+        },
+        _ => error.into(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::digest::canonical;
 use crate::envelope::Envelope;
 use crate::keys::KeyList;
 use crate::layout;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, chains_own};
 use crate::segment::Fault;
 use crate::store::{self, Claim, Failure, Store, StoreError};
 
@@ -76,7 +76,8 @@ impl SecondPlace {
             return Ok(None);
         };
         let key = layout::checkpoint(chain, last);
-        let bytes = self.store.get(&key).await?;
+        let bytes = self.store.get(&key).await;
+        let bytes = bytes.map_err(|error| chains_own(chain, error))?;
         let broken = |fault| LedgerError::Broken { chain, key, fault };
         match bytes {
             None => Err(broken(Fault::Missing)),

@@ -282,9 +282,9 @@ async fn what_is_offered_at_once_shares_segments_that_one_can_hold_in_memory() {
         .flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap())
         .map(|file| usize::try_from(file.unwrap().metadata().unwrap().len()).unwrap())
         .collect();
-    assert!(sizes.iter().all(|size| *size < 17 * MIB), "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size < 5 * MIB), "{sizes:?}");
     assert!(sizes.len() < MANY, "nothing is shared: {sizes:?}");
-    let error = ledger.append(TENANT, vec![draft(17 * MIB)]).await;
+    let error = ledger.append(TENANT, vec![draft(5 * MIB)]).await;
     assert!(matches!(error, Err(LedgerError::NoForm(_))), "{error:?}");
     let report = place.verify().await;
     assert!(report.sound && report.entries == MANY as u64, "{report:#?}");

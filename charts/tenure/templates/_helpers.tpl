@@ -44,6 +44,14 @@ app.kubernetes.io/component: probe
 {{- define "tenure.checkPlaces" -}}
 {{- include "tenure.checkPlace" (dict "name" "record.s3" "s3" .Values.record.s3 "claim" .Values.record.folder.existingClaim "folder" "record.folder.existingClaim") -}}
 {{- include "tenure.checkPlace" (dict "name" "record.secondPlace.s3" "s3" .Values.record.secondPlace.s3 "claim" .Values.record.secondPlace.existingClaim "folder" "record.secondPlace.existingClaim") -}}
+{{- include "tenure.checkPlacesDiffer" . -}}
+{{- end -}}
+{{- define "tenure.checkPlacesDiffer" -}}
+{{- $record := pick .Values.record.s3 "bucket" "prefix" "endpoint" -}}
+{{- $second := pick .Values.record.secondPlace.s3 "bucket" "prefix" "endpoint" -}}
+{{- if and $record.bucket (eq ($record | toJson) ($second | toJson)) -}}
+{{- fail "record.s3 and record.secondPlace.s3 are the same place: checkpoints that lie beside the record prove nothing. Name another bucket, in other hands." -}}
+{{- end -}}
 {{- end -}}
 {{- define "tenure.checkPlace" -}}
 {{- $said := or .s3.prefix .s3.region .s3.endpoint .s3.pathStyle .s3.caBundle.configMap .s3.credentialsSecret .s3.egress -}}

@@ -161,8 +161,11 @@ fn sentence(event: &Event) -> String {
         Event::HoldReleased {
             hold,
             tenant,
-            approval,
-        } => format!("Legal hold {hold} on {tenant} released, allowed by Approval {approval}."),
+            approvals,
+        } => format!(
+            "Legal hold {hold} on {tenant} released, allowed by Approval {}.",
+            approvals.join(" and ")
+        ),
         Event::AttestationGiven {
             attestation,
             control,
@@ -304,8 +307,8 @@ mod tests {
                 "Legal hold case-7 on acme is looked at again on 2026-09-01.",
             ),
             (
-                json!({"type": "hold.released", "hold": "case-7", "tenant": "acme", "approval": "release"}),
-                "Legal hold case-7 on acme released, allowed by Approval release.",
+                json!({"type": "hold.released", "hold": "case-7", "tenant": "acme", "approvals": ["release", "second"]}),
+                "Legal hold case-7 on acme released, allowed by Approval release and second.",
             ),
             (
                 json!({"type": "attestation.given", "attestation": "training", "control": "c", "subject": "Location/West", "digest": "sha256:0a", "issuedOn": "2026-01-01", "validUntil": "2027-01-01"}),

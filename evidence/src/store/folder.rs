@@ -14,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore as _, PutMode, PutOptions};
 
-use super::{Claim, Failure, Listed, MOST_BYTES, Store, StoreError, must_fit, within};
+use super::{Claim, Failure, Listed, MOST_BYTES, Store, StoreError, must_fit, too_large, within};
 
 /// Most names read from one folder; the record itself never puts more than 10,000 there.
 const MOST: usize = 100_000;
@@ -98,14 +98,17 @@ enum Wanted {
     Folders,
 }
 
-/// What a file holds, up to a byte more than fits.
-fn read_bounded(path: &FilePath) -> io::Result<Vec<u8>> {
+/// What a file holds; nothing where that is more than fits.
+fn read_bounded(path: &FilePath) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
-    let most = MOST_BYTES as u64 + 1;
-    let length = file.metadata()?.len().min(most);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
-    file.take(most).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if length > MOST_BYTES {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(length + 1);
+    // It may grow meanwhile.
+    file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= MOST_BYTES).then_some(bytes))
 }
 
 fn read_names(path: &FilePath, wanted: Wanted) -> io::Result<Vec<String>> {
@@ -204,10 +207,8 @@ impl Store for Folder {
                 .await
                 .map_err(|error| StoreError::of(self, key, Failure::Unreachable, error))?;
             match read {
-                Ok(bytes) => {
-                    must_fit(self, key, bytes.len())?;
-                    Ok(Some(bytes.into()))
-                }
+                Ok(Some(bytes)) => Ok(Some(bytes.into())),
+                Ok(None) => Err(too_large(self, key)),
                 Err(error) if is_no_object(&error) && self.root.is_dir() => Ok(None),
                 Err(error) => Err(StoreError::of(self, key, failure(&error), error)),
             }

@@ -24,7 +24,8 @@ pub use s3::{Credentials, Lock, LockMode, S3, S3Settings};
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest object that is written or read, in bytes; the ledger keeps its segments well below. What is larger is none of a record.
-pub const MOST_BYTES: usize = 64 << 20;
+/// Some are read at once, by a process that has little memory.
+pub const MOST_BYTES: usize = 8 << 20;
 
 /// What came of claiming a place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -164,12 +165,16 @@ pub(crate) fn must_fit(
     key: &str,
     bytes: usize,
 ) -> Result<(), StoreError> {
-    if bytes <= MOST_BYTES {
-        return Ok(());
+    match bytes <= MOST_BYTES {
+        true => Ok(()),
+        false => Err(too_large(store, key)),
     }
+}
+
+pub(crate) fn too_large(store: &(impl Store + ?Sized), key: &str) -> StoreError {
     let why =
-        format!("at {bytes} bytes or more it is larger than any part of a record ({MOST_BYTES})");
-    Err(StoreError::of(store, key, Failure::Malformed, why))
+        format!("it is larger than any part of a record, which has at most {MOST_BYTES} bytes");
+    StoreError::of(store, key, Failure::Malformed, why)
 }
 
 /// Gives up on a store's work after [`DEADLINE`].

@@ -107,11 +107,13 @@ pub enum VoidReason {
     Expired,
     /// Its `notAfter` cannot be read.
     NotAfterUnreadable,
+    /// What it decides on was settled without it.
+    Settled,
 }
 
 impl VoidReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SubjectUnknown,
         Self::TenantMismatch,
         Self::ActionDiffers,
@@ -123,6 +125,7 @@ impl VoidReason {
         Self::MadeBefore,
         Self::Expired,
         Self::NotAfterUnreadable,
+        Self::Settled,
     ];
 
     /// The reason as a CamelCase word for conditions, events and metrics.
@@ -139,6 +142,7 @@ impl VoidReason {
             Self::MadeBefore => "MadeBefore",
             Self::Expired => "Expired",
             Self::NotAfterUnreadable => "NotAfterUnreadable",
+            Self::Settled => "Settled",
         }
     }
 
@@ -179,6 +183,7 @@ impl VoidReason {
             }
             Self::Expired => "notAfter has passed; write a new one",
             Self::NotAfterUnreadable => "notAfter is not an RFC 3339 instant; write a new one",
+            Self::Settled => "what it decides on was settled without it; nothing is left to do",
         }
     }
 }

@@ -78,16 +78,11 @@ pub fn validity(attested: &Attested, around: &Around<'_>) -> Validity {
     if !around.tenant_known {
         return Validity::TenantUnknown;
     }
-    let has_come = |day: &str| day.parse::<Date>().is_ok_and(|day| day <= around.today);
-    let newer = around.all.iter().filter(|other| {
-        other.is_about_the_same(attested)
-            && other.order() > attested.order()
-            && has_come(&other.issued_on)
-    });
+    let newer = newer(attested, around.all, around.today);
     if let Some(newest) = newer.max_by_key(|other| other.order()) {
         return Validity::Replaced(newest.name.clone());
     }
-    if !has_come(&attested.issued_on) {
+    if !has_come(attested, around.today) {
         return Validity::NotYet;
     }
     let lasts = attested.valid_until.parse::<Date>();
@@ -97,31 +92,50 @@ pub fn validity(attested: &Attested, around: &Around<'_>) -> Validity {
     }
 }
 
-/// What is to be remembered, in at most this many bytes: what is seen to stand, and of each control and subject the newest.
-pub fn remembered_with(known: &[Attested], seen: Vec<Attested>, room: usize) -> Vec<Attested> {
+/// Those about the same that are newer and whose day has come.
+fn newer<'a>(
+    attested: &'a Attested,
+    all: &'a [Attested],
+    today: Date,
+) -> impl Iterator<Item = &'a Attested> {
+    let newer = all
+        .iter()
+        .filter(|other| other.is_about_the_same(attested) && other.order() > attested.order());
+    newer.filter(move |other| has_come(other, today))
+}
+
+fn has_come(attested: &Attested, today: Date) -> bool {
+    let day = attested.issued_on.parse::<Date>();
+    day.is_ok_and(|day| day <= today)
+}
+
+/// What is to be remembered, in at most this many bytes: what is seen to stand, and what replaced others or will, which must not
+/// count again. At most `most` are new.
+pub fn remembered_with(
+    known: &[Attested],
+    seen: Vec<Attested>,
+    today: Date,
+    room: usize,
+    most: usize,
+) -> Vec<Attested> {
     let stands = |attested: &Attested| seen.iter().any(|it| it.is_same(attested));
     let kept = known
         .iter()
-        .filter(|attested| stands(attested) || is_newest(attested, known));
+        .filter(|attested| stands(attested) || newer(attested, known, today).next().is_none());
     let mut next: Vec<Attested> = kept.cloned().collect();
     let mut taken = bytes_of(&next);
+    let full = next.len() + most;
     for attested in seen {
         if known.iter().any(|it| it.is_same(&attested)) {
             continue;
         }
         let bytes = bytes_of(&attested) + 1;
-        if taken + bytes <= room {
+        if taken + bytes <= room && next.len() < full {
             taken += bytes;
             next.push(attested);
         }
     }
     next
-}
-
-/// Whether an attestation must be remembered although its object is gone: it replaced others, and these must not come back.
-fn is_newest(attested: &Attested, all: &[Attested]) -> bool {
-    !all.iter()
-        .any(|other| other.is_about_the_same(attested) && other.order() > attested.order())
 }
 
 #[cfg(test)]
@@ -183,7 +197,6 @@ mod tests {
             );
         }
         assert_eq!(judge(&new, &all, "2026-07-02"), Validity::Expired);
-        assert!(is_newest(&new, &all) && !is_newest(&old, &all));
     }
 
     #[test]
@@ -206,22 +219,35 @@ mod tests {
         assert_eq!(judge(&second, &all, today), Validity::Counts);
     }
 
+    fn kept(known: &[Attested], seen: Vec<Attested>, room: usize) -> Vec<Attested> {
+        remembered_with(known, seen, "2026-09-01".parse().unwrap(), room, 100)
+    }
+
+    #[test]
+    fn one_that_is_to_come_does_not_let_what_it_does_not_replace_yet_be_forgotten() {
+        let old = attested("old", json!({}));
+        let new = attested("new", json!({"issuedOn": "2026-06-01"}));
+        let later = attested("later", json!({"issuedOn": "2027-01-01"}));
+        let known = [old.clone(), new.clone(), later.clone()];
+        let next = kept(&known, vec![old.clone(), later], 10_000);
+        assert_eq!(next, known);
+        let replaced = Validity::Replaced("new".into());
+        assert_eq!(judge(&old, &next, "2026-09-01"), replaced);
+    }
+
     #[test]
     fn what_is_gone_is_remembered_while_it_is_the_newest() {
         let old = attested("old", json!({}));
         let new = attested("new", json!({"issuedOn": "2026-06-01"}));
         let known = [old.clone(), new];
-        assert_eq!(remembered_with(&known, Vec::new(), 10_000), known[1..]);
-        assert_eq!(remembered_with(&known, vec![old], 10_000), known);
+        assert_eq!(kept(&known, Vec::new(), 10_000), known[1..]);
+        assert_eq!(kept(&known, vec![old], 10_000), known);
         // Seen again later, it is still the one that was recorded then.
         let again = attested(
             "new",
             json!({"issuedOn": "2026-06-01", "recordedAt": "2026-09-01T00:00:00Z"}),
         );
-        assert_eq!(
-            remembered_with(&known[1..], vec![again], 10_000),
-            known[1..]
-        );
+        assert_eq!(kept(&known[1..], vec![again], 10_000), known[1..]);
     }
 
     #[test]
@@ -236,10 +262,11 @@ mod tests {
         let known: Vec<Attested> = (0..10).map(one).collect();
         let room = bytes_of(&known) + bytes_of(&one(10)) + 1;
         let seen: Vec<Attested> = (5..2_000).map(one).collect();
-        let next = remembered_with(&known, seen.clone(), room);
+        let next = kept(&known, seen.clone(), room);
         assert_eq!(next.len(), 11);
         assert!(bytes_of(&next) <= room && next.starts_with(&known));
-        assert_eq!(remembered_with(&next, seen, 0), next);
+        assert_eq!(kept(&next, seen.clone(), 0), next);
+        assert_eq!(kept(&known, seen, 10_000_000).len(), 110, "a few at a time");
     }
 
     #[test]

@@ -7,14 +7,14 @@ use jiff::tz::TimeZone;
 use tenure_controls::catalogue::control;
 use tenure_crds::{Attestation, AttestationStatus};
 
-use super::{is_tenant, readable, remembered, said, say};
+use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, said, say};
 use crate::assess::attested::{Around, Validity, remembered_with, validity};
 use crate::context::Context;
 use crate::record::{Attested, PlatformRecord, RecordError};
 use crate::tenant::Error;
 
 /// Most bytes of the platform's record that attestations may take; one that finds no room does not count.
-const ROOM: usize = 400_000;
+const ROOM: usize = 300_000;
 
 /// Records every attestation, and says on each whether it counts.
 pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
@@ -47,7 +47,8 @@ async fn record(
 ) -> Result<(), RecordError> {
     let known = remembered(context);
     let seen: Vec<Attested> = live.iter().map(|it| Attested::of(it, now)).collect();
-    let next = remembered_with(&known.attestations, seen, ROOM);
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let next = remembered_with(&known.attestations, seen, today, ROOM, MOST_NEW);
     let is_news = next
         .iter()
         .any(|attested| !known.attestations.contains(attested));
@@ -58,7 +59,10 @@ async fn record(
         attestations: next,
         ..known
     };
-    context.records.remember_platform(next).await
+    context.records.remember_platform(next).await?;
+    // There may be more than are taken at once.
+    context.queue.wake(PLATFORM);
+    Ok(())
 }
 
 fn judge(context: &Context, attested: &Attested, all: &[Attested], now: Timestamp) -> Validity {

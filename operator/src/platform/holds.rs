@@ -7,17 +7,21 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use tenure_crds::{LegalHold, LegalHoldStatus};
+use tenure_crds::{Approval, ApprovalSpec, LegalHold, LegalHoldStatus};
 
-use super::{PLATFORM, is_tenant, readable, remembered, said, say};
-use crate::approval::{Asked, DIGEST_VERSION, Requester, Subject, current_digest};
+use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, said, say};
+use crate::approval::{
+    Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester,
+    Standing as ApprovalStanding, Subject, approvals_needed, current_digest, enough,
+    standing as standing_of,
+};
 use crate::context::Context;
-use crate::record::{Held, PlatformRecord, RecordError, Released};
+use crate::record::{Allowed, Given, Held, PlatformRecord, RecordError, Released};
 use crate::retention::hold::{Standing, remembered_with, review_is_due, standing};
 use crate::tenant::{Error, decisions};
 
-/// Most bytes of the platform's record that holds may take. One that finds no room holds for as long as its object stands.
-const ROOM: usize = 400_000;
+/// Most bytes of the platform's record that holds may take, and again those that were released. One that finds no room holds for as long as its object stands.
+const ROOM: usize = 200_000;
 
 /// Records every hold and every approved release, and says on each where it stands.
 pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
@@ -29,7 +33,9 @@ pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
             && review_is_due(hold, today(now)) == Some(true)
     };
     let due = live.iter().filter(is_due).count();
-    context.metrics.legal_holds(&counts(&live, &held), due);
+    context
+        .metrics
+        .legal_holds(&counts(context, &live, &held), due);
     let mut outcome = Ok(());
     for hold in &live {
         let told = report(context, hold, &held, recorded.as_ref().err(), now).await;
@@ -41,47 +47,108 @@ pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
 /// Records what is new about holds, and wakes whom it concerns.
 async fn record(context: &Context, live: &[LegalHold], now: Timestamp) -> Result<(), RecordError> {
     let known = remembered(context);
-    let next = next(context, &known.holds, live, now);
-    let concerned: BTreeSet<String> = {
-        let changed = next.iter().filter(|held| !known.holds.contains(held));
-        changed
-            .map(|held| held.spec.tenant_ref.name.clone())
-            .collect()
-    };
-    if concerned.is_empty() {
+    let (holds, approvals) = next(context, &known, live, now);
+    let changed: Vec<&Held> = holds
+        .iter()
+        .filter(|held| !known.holds.contains(held))
+        .collect();
+    if changed.is_empty() {
         return Ok(());
     }
+    let mut concerned = BTreeSet::from([PLATFORM.to_owned()]);
+    for held in changed {
+        concerned.insert(held.spec.tenant_ref.name.clone());
+        concerned.extend(context.records.other_with_id("", &held.spec.tenant_id));
+    }
     let next = PlatformRecord {
-        holds: next,
+        holds,
+        approvals,
         ..known
     };
     context.records.remember_platform(next).await?;
-    // The approval of a release has done its work, and the tenant may be waiting for it.
-    for name in concerned.iter().map(String::as_str).chain([PLATFORM]) {
+    // Approvals have done their work, a tenant may be waiting, and there may be more than are taken at once.
+    for name in &concerned {
         context.queue.wake(name);
     }
     Ok(())
 }
 
-/// What is to be remembered: every hold there is and was, and that those whose release was approved are released.
-fn next(context: &Context, known: &[Held], live: &[LegalHold], now: Timestamp) -> Vec<Held> {
-    let mut next = remembered_with(known, live, now, ROOM);
-    let holding = next.iter_mut().filter(|held| held.released.is_none());
-    for held in holding {
+/// Decisions on record, by the Approval's uid.
+type Decided = BTreeMap<String, Given>;
+
+/// What is to be remembered: every hold there is and was, that those whose release was approved are released, and the decisions that
+/// still wait.
+fn next(
+    context: &Context,
+    known: &PlatformRecord,
+    live: &[LegalHold],
+    now: Timestamp,
+) -> (Vec<Held>, Decided) {
+    let mut next = remembered_with(&known.holds, live, now, ROOM, MOST_NEW);
+    let mut waiting = known.approvals.clone();
+    for held in next.iter_mut().filter(|held| held.released.is_none()) {
         let Some(hold) = live.iter().find(|hold| held.is(hold)) else {
             continue;
         };
-        let approval = decisions::approved(context, &asked(context, hold, held), now);
-        held.released = approval.map(|approval| Released {
-            approval,
+        let asked = asked(context, hold, held);
+        let Some(approvals) = allowed(context, &asked, &waiting, now) else {
+            continue;
+        };
+        held.released = Some(Released {
+            approvals,
             at: now.to_string(),
         });
+        waiting.retain(|_, given| !is_about(&given.spec, &asked));
     }
-    next
+    (next, waiting)
+}
+
+/// The Approvals that allow a release, the newest last, where there are enough. Only what is on record counts: a release must show who
+/// decided it.
+fn allowed(
+    context: &Context,
+    asked: &Asked,
+    decided: &Decided,
+    now: Timestamp,
+) -> Option<Vec<Allowed>> {
+    let look = Look {
+        asked: Some(asked),
+        now,
+        guard_gap: decisions::guard_gap(context),
+    };
+    let about = decided
+        .iter()
+        .filter(|(_, given)| is_about(&given.spec, asked));
+    let mut counted: Vec<(Counted, Allowed)> = about
+        .filter_map(|(uid, given)| {
+            let allowed = Allowed {
+                uid: uid.clone(),
+                name: given.name.clone(),
+            };
+            match standing_of(&given.approval(uid), &look) {
+                ApprovalStanding::Counts(counted) => Some((counted, allowed)),
+                ApprovalStanding::Void(_) => None,
+            }
+        })
+        .collect();
+    let needed = approvals_needed(asked.action, &asked.requester);
+    let outcome = enough(counted.iter().map(|(counted, _)| counted), needed);
+    if !matches!(outcome, Outcome::Approved { .. }) {
+        return None;
+    }
+    counted.sort_by_key(|(counted, _)| counted.at);
+    Some(counted.into_iter().map(|(_, allowed)| allowed).collect())
+}
+
+fn is_about(spec: &ApprovalSpec, asked: &Asked) -> bool {
+    let subject = &spec.subject;
+    subject.kind == asked.kind
+        && subject.name == asked.name
+        && asked.digests.get(&subject.digest_version) == Some(&subject.digest)
 }
 
 /// How many there are of each kind of standing.
-fn counts(live: &[LegalHold], held: &[Held]) -> BTreeMap<&'static str, usize> {
+fn counts(context: &Context, live: &[LegalHold], held: &[Held]) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::from([
         ("holding", 0),
         ("gone", 0),
@@ -96,18 +163,47 @@ fn counts(live: &[LegalHold], held: &[Held]) -> BTreeMap<&'static str, usize> {
             Standing::Released(..) => "released",
         });
     }
-    let is_gone = |held: &&Held| held.released.is_none() && !live.iter().any(|hold| held.is(hold));
+    // One that cannot be read is not gone.
+    let stands = |held: &Held| {
+        let unreadable = || {
+            let guard = context.caches.holds.get("", &held.name);
+            guard.is_some_and(|guard| guard.0.is_err())
+        };
+        live.iter().any(|hold| held.is(hold)) || unreadable()
+    };
+    let is_gone = |held: &&Held| held.released.is_none() && !stands(held);
     held.iter().filter(is_gone).for_each(|_| count("gone"));
     counts
 }
 
-/// What is asked about a LegalHold now; nothing where it is not on record, or released.
-pub fn asked_of(context: &Context, name: &str) -> Option<Asked> {
-    let guard = context.caches.holds.get("", name)?;
-    let hold = guard.0.as_ref().ok()?;
-    match standing(hold, &remembered(context).holds) {
-        Standing::Holds(held) => Some(asked(context, hold, held)),
-        Standing::Unrecorded | Standing::Released(..) => None,
+/// What an Approval of a release comes to now.
+pub enum Release {
+    /// It is to be measured against this; nothing where there is no such hold, or none on record yet.
+    Asked(Option<Box<Asked>>),
+    /// It was acted on.
+    Used,
+    /// The hold was released without it.
+    Settled,
+}
+
+/// What an Approval about a LegalHold comes to.
+pub fn release(context: &Context, approval: &Approval) -> Release {
+    let Some(platform) = context.records.platform() else {
+        return Release::Asked(None);
+    };
+    let uid = approval.uid().unwrap_or_default();
+    let mut releases = platform.holds.iter().flat_map(|held| &held.released);
+    if releases.any(|released| released.approvals.iter().any(|allowed| allowed.uid == uid)) {
+        return Release::Used;
+    }
+    let guard = context.caches.holds.get("", &approval.spec.subject.name);
+    let Some(hold) = guard.as_ref().and_then(|guard| guard.0.as_ref().ok()) else {
+        return Release::Asked(None);
+    };
+    match standing(hold, &platform.holds) {
+        Standing::Holds(held) => Release::Asked(Some(Box::new(asked(context, hold, held)))),
+        Standing::Released(..) => Release::Settled,
+        Standing::Unrecorded => Release::Asked(None),
     }
 }
 
@@ -127,12 +223,6 @@ fn asked(context: &Context, hold: &LegalHold, held: &Held) -> Asked {
         ),
         since: None,
     }
-}
-
-/// Whether an Approval released a hold.
-pub fn was_released_by(platform: &PlatformRecord, approval: &str) -> bool {
-    let mut releases = platform.holds.iter().flat_map(|held| &held.released);
-    releases.any(|released| released.approval == approval)
 }
 
 async fn report(
@@ -186,13 +276,14 @@ async fn report(
         Standing::Released(on_record, released) => {
             let message = format!(
                 "released by Approval {} on {}: this object may be deleted; to hold the same again, place a hold with another date or name",
-                released.approval, released.at
+                released.names().join(" and "),
+                released.at
             );
             conditions.push(make("Recorded", "True", "OnRecord", RECORDED));
             conditions.push(make("Released", "True", "ReleaseApproved", &message));
             conditions.push(make("Ready", "True", "Released", &message));
             status.recorded_at = Some(on_record.recorded_at.clone());
-            status.released_by = Some(released.approval.clone());
+            status.released_by = released.names().pop();
         }
     }
     if status == before {

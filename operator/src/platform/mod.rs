@@ -19,7 +19,7 @@ use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
 
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject,
+    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject, VoidReason,
     condition as approval_condition, current_digest, standing,
 };
 use crate::caches::PLATFORM;
@@ -29,6 +29,9 @@ use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_acce
 use crate::record::{Given, PlatformRecord, RECORD_VERSION, TenantRecord};
 use crate::tenant::status::condition;
 use crate::tenant::{Error, decisions};
+
+/// Most holds or attestations that are recorded for the first time in one go: a segment has room for a thousand entries.
+const MOST_NEW: usize = 200;
 
 /// Brings the platform's settings into force and settles what people decided, hold and attest.
 #[tracing::instrument(skip_all)]
@@ -354,10 +357,11 @@ async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error
         // Not compared and proven yet: a verdict now would only flap.
         return Ok(());
     }
+    let mut outcome = Ok(());
     for approval in decisions::approvals(context) {
-        settle(context, &approval, gap, now).await?;
+        outcome = outcome.and(settle(context, &approval, gap, now).await);
     }
-    Ok(())
+    outcome
 }
 
 async fn settle(
@@ -366,14 +370,19 @@ async fn settle(
     guard_gap: bool,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let asked = what_is_asked(context, approval);
-    let look = Look {
-        asked: asked.as_ref(),
-        now,
-        guard_gap,
-    };
     let before = approval.status.clone().unwrap_or_default();
-    let standing = standing(approval, &look);
+    let measured = |asked: Option<&Asked>| {
+        let look = Look {
+            asked,
+            now,
+            guard_gap,
+        };
+        standing(approval, &look)
+    };
+    let standing = match asked_or_settled(context, approval) {
+        holds::Release::Asked(asked) => measured(asked.as_deref()),
+        holds::Release::Settled | holds::Release::Used => Standing::Void(VoidReason::Settled),
+    };
     // What was acted on has done its work: that its subject has moved on does not make it void.
     let used = before.used_at.is_some() || was_used(context, approval);
     // Record first: nothing is done on a decision that could be forgotten.
@@ -525,8 +534,8 @@ fn was_used(context: &Context, approval: &Approval) -> bool {
     {
         return true;
     }
-    if platform.is_some_and(|platform| holds::was_released_by(&platform, &name)) {
-        return true;
+    if is_about_a_hold(approval) {
+        return matches!(holds::release(context, approval), holds::Release::Used);
     }
     let tenant = approval
         .spec
@@ -538,15 +547,24 @@ fn was_used(context: &Context, approval: &Approval) -> bool {
     })
 }
 
+fn is_about_a_hold(approval: &Approval) -> bool {
+    approval.spec.subject.kind == "LegalHold"
+}
+
+/// What an Approval is measured against, or that what it decides on was settled before.
+fn asked_or_settled(context: &Context, approval: &Approval) -> holds::Release {
+    match is_about_a_hold(approval) {
+        true => holds::release(context, approval),
+        false => holds::Release::Asked(what_is_asked(context, approval).map(Box::new)),
+    }
+}
+
 fn what_is_asked(context: &Context, approval: &Approval) -> Option<Asked> {
     let of_action = |asked: Vec<Asked>| {
         asked
             .into_iter()
             .find(|asked| asked.action == approval.spec.action)
     };
-    if approval.spec.subject.kind == "LegalHold" {
-        return holds::asked_of(context, &approval.spec.subject.name);
-    }
     match &approval.spec.tenant_ref {
         None => {
             let policy = context.caches.policies.get("", keys::POLICY_NAME)?;

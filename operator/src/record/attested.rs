@@ -58,7 +58,7 @@ impl Attested {
         self.control == other.control && self.subject == other.subject
     }
 
-    /// What orders attestations about the same: the day of issue, then who was recorded first.
+    /// What orders attestations about the same: the day of issue, then the instant of recording.
     pub fn order(&self) -> (&str, Option<Timestamp>, &str) {
         let recorded = self.recorded_at.parse().ok();
         (&self.issued_on, recorded, &self.name)

@@ -167,7 +167,7 @@ impl WorkingCopy for ConfigMaps {
         fits(
             PLATFORM,
             record,
-            "delete what no longer waits or counts: Approvals that decide nothing, Attestations that were replaced",
+            "delete Attestations that were replaced, and have holds released that nobody needs",
         )
     }
 

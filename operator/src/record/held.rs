@@ -32,10 +32,27 @@ pub struct Held {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
-    /// The Approval that allowed it.
-    pub approval: String,
+    /// The Approvals that allowed it, the newest last.
+    pub approvals: Vec<Allowed>,
     /// RFC 3339 instant at which it was recorded.
     pub at: String,
+}
+
+/// An Approval that was acted on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Allowed {
+    /// Its uid: its name may be used again.
+    pub uid: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Released {
+    /// The names of the Approvals that allowed it.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.approvals.iter();
+        names.map(|allowed| allowed.name.clone()).collect()
+    }
 }
 
 impl Held {
@@ -87,18 +104,22 @@ impl Held {
             events.push(Event::HoldReleased {
                 hold,
                 tenant,
-                approval: released.approval.clone(),
+                approvals: released.names(),
             });
         }
         events
     }
 }
 
+/// The lists are sets: in another order they hold the same.
 fn without_reason(spec: &LegalHoldSpec) -> LegalHoldSpec {
-    LegalHoldSpec {
+    let mut spec = LegalHoldSpec {
         reason: "(on the LegalHold)".into(),
         ..spec.clone()
-    }
+    };
+    spec.scope.namespaces.sort();
+    spec.scope.stores.sort();
+    spec
 }
 
 /// Whether two specs without reason are one hold: all of it but the review, which moves.

@@ -218,7 +218,7 @@ mod tests {
     fn holds_and_attestations_are_told_once_each_step_of_them() {
         use tenure_crds::{Attestation, LegalHold};
 
-        use crate::record::{Held, Released};
+        use crate::record::{Allowed, Held, Released};
         let at = || "2026-03-02T00:00:00Z".parse().unwrap();
         let hold: LegalHold = serde_json::from_value(json!({
             "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold",
@@ -250,7 +250,10 @@ mod tests {
         reviewed.holds[0].spec.review_on = Some("2026-09-01".into());
         let mut released = reviewed.clone();
         released.holds[0].released = Some(Released {
-            approval: "one".into(),
+            approvals: vec![Allowed {
+                uid: "1".into(),
+                name: "one".into(),
+            }],
             at: "2026-10-01T00:00:00Z".into(),
         });
         let told = |before: &PlatformRecord, after: &PlatformRecord| {
@@ -271,7 +274,7 @@ mod tests {
         );
         assert_eq!(
             told(&reviewed, &released),
-            json!([{"type": "hold.released", "hold": "case-17", "tenant": "acme", "approval": "one"}])
+            json!([{"type": "hold.released", "hold": "case-17", "tenant": "acme", "approvals": ["one"]}])
         );
         assert_eq!(told(&released, &released), json!([]));
     }

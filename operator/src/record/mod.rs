@@ -28,7 +28,7 @@ use thiserror::Error;
 pub use attested::Attested;
 pub use copy::ConfigMaps;
 pub use given::Given;
-pub use held::{Held, Released};
+pub use held::{Allowed, Held, Released};
 pub use notes::Notes;
 pub use personal::without_personal_data;
 pub use records::Records;

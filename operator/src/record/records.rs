@@ -484,7 +484,7 @@ impl Records {
             }),
             Err(LedgerError::Outdated(_)) => Err(outdated(&id.to_string())),
             Err(error) => {
-                if !matches!(error, LedgerError::Store(_)) {
+                if !matches!(error, LedgerError::Store(_) | LedgerError::NoForm(_)) {
                     self.note_broken(id, &error);
                 }
                 Err(error.into())

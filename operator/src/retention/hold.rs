@@ -33,16 +33,20 @@ pub fn standing<'a>(hold: &LegalHold, remembered: &'a [Held]) -> Standing<'a> {
     }
 }
 
-/// What is to be remembered, in about as many bytes: every hold there is and was, each as its review stands. One that finds no room
-/// holds for as long as its object stands.
+/// What is to be remembered: every hold there is and was, each as its review stands. Those that hold take about this many bytes; one
+/// that finds no room holds for as long as its object stands. Those that were released take as many; of more the oldest are
+/// forgotten, and hold again if they come back. At most `most` are new.
 pub fn remembered_with(
     known: &[Held],
     live: &[LegalHold],
     now: Timestamp,
     room: usize,
+    most: usize,
 ) -> Vec<Held> {
-    let mut next = known.to_vec();
-    let mut taken = bytes_of(&next);
+    let mut next = lasting(known, room);
+    let holding: Vec<&Held> = next.iter().filter(|held| held.released.is_none()).collect();
+    let mut taken = bytes_of(&holding);
+    let full = next.len() + most;
     for hold in live {
         let held = next.iter_mut().find(|held| held.is(hold));
         match held {
@@ -51,7 +55,7 @@ pub fn remembered_with(
             None => {
                 let held = Held::of(hold, now);
                 let bytes = bytes_of(&held) + 1;
-                if taken + bytes <= room {
+                if taken + bytes <= room && next.len() < full {
                     taken += bytes;
                     next.push(held);
                 }
@@ -59,6 +63,22 @@ pub fn remembered_with(
         }
     }
     next
+}
+
+/// All that hold, and the newest that were released.
+fn lasting(known: &[Held], room: usize) -> Vec<Held> {
+    let mut left = room;
+    let newest_first = known.iter().rev().filter(|held| {
+        let bytes = bytes_of(held) + 1;
+        let fits = held.released.is_none() || bytes <= left;
+        if held.released.is_some() {
+            left = if fits { left - bytes } else { 0 };
+        }
+        fits
+    });
+    let mut lasting: Vec<Held> = newest_first.cloned().collect();
+    lasting.reverse();
+    lasting
 }
 
 /// A hold on a tenant.
@@ -124,7 +144,11 @@ impl Holds<'_> {
             reference: Some(held.spec.reference.clone()),
             is_gone: !self.unreadable.contains(&held.name),
         });
-        let is_known = |name: &String| self.remembered.iter().any(|held| held.name == *name);
+        // Another hold of that name that was released says nothing of this one.
+        let is_known = |name: &String| {
+            let mut remembered = self.remembered.iter();
+            remembered.any(|held| held.name == *name && held.released.is_none())
+        };
         let unreadable = self.unreadable.iter().filter(|name| !is_known(name));
         let unreadable = unreadable.map(|name| Holding {
             name: name.clone(),
@@ -169,7 +193,7 @@ mod tests {
 
     fn released(hold: &LegalHold) -> Held {
         let released = Released {
-            approval: "one".into(),
+            approvals: Vec::new(),
             at: "2026-04-01T00:00:00Z".into(),
         };
         Held {
@@ -223,6 +247,7 @@ mod tests {
             json!({"placedOn": "2026-05-01"}),
             json!({"reference": "Case 18"}),
             json!({"scope": {"extent": "Named", "stores": ["archive"]}}),
+            json!({"scope": {"extent": "Named", "stores": ["archive", "backup"]}}),
             json!({"tenantID": OTHER}),
             json!({"tenantRef": {"name": "other"}}),
         ] {
@@ -232,6 +257,19 @@ mod tests {
         }
         let elsewhere = hold("two", json!({}));
         assert_eq!(standing(&elsewhere, &remembered), Standing::Unrecorded);
+    }
+
+    #[test]
+    fn the_order_of_what_is_named_makes_no_other_hold() {
+        let named = |stores: [&str; 2], namespaces: [&str; 2]| {
+            hold(
+                "one",
+                json!({"scope": {"extent": "Named", "stores": stores, "namespaces": namespaces}}),
+            )
+        };
+        let placed = named(["backup", "archive"], ["acme-test", "acme-prod"]);
+        let again = named(["archive", "backup"], ["acme-prod", "acme-test"]);
+        assert!(held(&placed).is(&again));
     }
 
     #[test]
@@ -260,13 +298,15 @@ mod tests {
             names(&[], &["known", "ours", "strange"], &remembered),
             ["ours", "strange unreadable"]
         );
+        let remembered = [released(&known)];
+        assert_eq!(names(&[], &["known"], &remembered), ["known unreadable"]);
     }
 
     #[test]
     fn holds_are_remembered_once_with_their_review_and_none_makes_room_for_another() {
         let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
         let one = |number: usize| hold(&format!("number-{number}"), json!({}));
-        let known = remembered_with(&[], &[one(0), one(1)], now, 10_000);
+        let known = remembered_with(&[], &[one(0), one(1)], now, 10_000, 100);
         assert_eq!(known, [held(&one(0)), held(&one(1))]);
         let later = hold("number-0", json!({"reviewOn": "2026-09-01"}));
         let gone = released(&one(1));
@@ -275,15 +315,29 @@ mod tests {
             &[later, hold("number-1", json!({"reviewOn": "2026-09-01"}))],
             now,
             10_000,
+            100,
         );
         assert_eq!(next[0].spec.review_on.as_deref(), Some("2026-09-01"));
         assert_eq!(next[1..], [gone]);
         let live: Vec<LegalHold> = (0..1_000).map(one).collect();
         let room = bytes_of(&known) + bytes_of(&held(&one(2))) + 1;
-        let next = remembered_with(&known, &live, now, room);
+        let next = remembered_with(&known, &live, now, room, 100);
         assert_eq!(next.len(), 3);
-        assert_eq!(remembered_with(&next, &live, now, 0), next);
+        assert_eq!(remembered_with(&next, &live, now, 0, 100), next);
+        let few = remembered_with(&known, &live, now, 1_000_000, 100);
+        assert_eq!(few.len(), 102, "a few at a time");
         assert_eq!(names(&live[2..4], &[], &next[..2]).len(), 4);
+    }
+
+    #[test]
+    fn released_holds_take_no_room_from_others_and_the_oldest_are_forgotten() {
+        let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        let one = |number: usize| hold(&format!("number-{}", 100 + number), json!({}));
+        let known: Vec<Held> = (0..10).map(|number| released(&one(number))).collect();
+        let room = 3 * (bytes_of(&known[0]) + 1);
+        let next = remembered_with(&known, &[one(10)], now, room, 100);
+        assert_eq!(next[..3], known[7..]);
+        assert_eq!(next[3..], [held(&one(10))]);
     }
 
     #[test]

@@ -74,6 +74,10 @@ fn holds(context: &Context, name: &str, seen: &Seen) -> Vec<Holding> {
             Err(error) => unreadable.extend(error.metadata.name.clone()),
         }
     }
+    if context.records.broken("platform").is_some() {
+        // What cannot be looked up may be anything.
+        unreadable.push("(those of the record)".into());
+    }
     let platform = context.records.platform();
     let holds = Holds {
         live: &live,

@@ -84,10 +84,15 @@ pub fn compute(inputs: Inputs<'_>) -> CustomerTenantStatus {
                 "the tenant has held a pod, a claim or a foreign object: its end needs an approved termination",
             )
         } else {
-            (
-                "NothingHeld",
-                "the tenant has never held anything and may be deleted; its tenantID stays used",
-            )
+            let message = match inputs.holds.is_empty() {
+                true => {
+                    "the tenant has never held anything and may be deleted; its tenantID stays used"
+                }
+                false => {
+                    "the tenant has never held anything; deleted, it ends once its legal holds are released"
+                }
+            };
+            ("NothingHeld", message)
         };
         conditions.set("NeverUsed", !used, reason, message);
     }
