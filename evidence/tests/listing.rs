@@ -185,14 +185,18 @@ async fn ten_million_folders_that_are_no_chains_are_counted_in_bounded_memory() 
 }
 
 #[tokio::test]
-async fn a_ledger_does_not_start_on_a_place_that_is_no_record_and_says_so() {
+async fn a_chain_whose_place_is_flooded_is_broken_and_says_so() {
     let _turn = TURN.lock().await;
     for names in [Names::Strays, Names::Shards] {
         let store = Arc::new(endless(names, 100_000_000).await);
         let before = forget_peak();
         let ledger = Ledger::new(store.clone(), None, common::signer(1), list(), common::now);
         let error = ledger.recall(TENANT).await.unwrap_err();
-        assert_eq!(error.reason(), "StoreMalformed", "{error}");
+        assert_eq!(error.reason(), "RecordBroken", "{error}");
+        assert!(
+            error.to_string().contains("than a record ever does"),
+            "{error}"
+        );
         assert!(peak().saturating_sub(before) <= MOST_MEMORY);
     }
 }
