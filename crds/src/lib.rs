@@ -9,6 +9,7 @@
     reason = "one `printcolumn` per column is no duplicate"
 )]
 
+pub mod access_grant;
 pub mod approval;
 pub mod attestation;
 pub mod customer_tenant;
@@ -16,14 +17,17 @@ pub mod keys;
 pub mod legal_hold;
 pub mod reference;
 pub mod schema;
+pub mod staff_member;
 pub mod status;
 pub mod tenancy_policy;
 pub mod words;
 
+pub use access_grant::{AccessGrant, AccessGrantSpec, AccessGrantStatus};
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use attestation::{Attestation, AttestationSpec, AttestationStatus};
 pub use customer_tenant::{CustomerTenant, CustomerTenantSpec, CustomerTenantStatus};
 pub use legal_hold::{LegalHold, LegalHoldSpec, LegalHoldStatus};
 pub use reference::generated_files;
 pub use schema::all_crds;
+pub use staff_member::{StaffMember, StaffMemberSpec, StaffMemberStatus};
 pub use tenancy_policy::{TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus};

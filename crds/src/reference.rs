@@ -29,6 +29,8 @@ fn crd_path(crd: &CustomResourceDefinition) -> &'static str {
         "approvals" => "charts/tenure/files/crds/approvals.yaml",
         "legalholds" => "charts/tenure/files/crds/legalholds.yaml",
         "attestations" => "charts/tenure/files/crds/attestations.yaml",
+        "staffmembers" => "charts/tenure/files/crds/staffmembers.yaml",
+        "accessgrants" => "charts/tenure/files/crds/accessgrants.yaml",
         other => unreachable!("{other} has no place in the chart: give it one here"),
     }
 }

@@ -5,6 +5,7 @@ use kube::CustomResourceExt;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
+use crate::access_grant::{Credential, Location};
 use crate::approval::{Action, BehalfParty, Decision};
 use crate::attestation::SubjectKind;
 use crate::customer_tenant::{
@@ -12,10 +13,13 @@ use crate::customer_tenant::{
 };
 use crate::keys;
 use crate::legal_hold::HoldExtent;
+use crate::staff_member::Employment;
 use crate::status::{Party, Verdict};
 use crate::tenancy_policy::{ExposureKind, Guard, KeyServiceKind, SourceKind};
 use crate::words::{Classification, Enforcement, Language, PodSecurity, Protocol};
-use crate::{Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy};
+use crate::{
+    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy,
+};
 
 /// The `observedGeneration` of an object the operator has not looked at yet; no object has such a generation.
 pub const NEVER_OBSERVED: i64 = -1;
@@ -33,6 +37,8 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         Approval::crd(),
         LegalHold::crd(),
         Attestation::crd(),
+        StaffMember::crd(),
+        AccessGrant::crd(),
     ];
     crds.into_iter().map(finish).collect()
 }
@@ -102,6 +108,9 @@ fn vocabularies() -> Vec<Vocabulary> {
         vocabulary::<Decision>(),
         vocabulary::<BehalfParty>(),
         vocabulary::<HoldExtent>(),
+        vocabulary::<Location>(),
+        vocabulary::<Credential>(),
+        vocabulary::<Employment>(),
         vocabulary::<SubjectKind>(),
         vocabulary::<ContactRole>(),
         vocabulary::<Profile>(),

@@ -212,6 +212,13 @@ pub struct GrantableRole {
     /// Reviewed as privileged (DSA 2.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privileged: Option<bool>,
+    /// Longest time between two reviews of its grants, in days; three months when absent, and never longer (DSA 2.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 6), regex(pattern = r"^P([1-9]|[1-8][0-9]|9[0-2])D$"))]
+    pub review_every: Option<String>,
+    /// Whether sessions that are open when a grant ends are cut, by deleting the pods they may be in; false when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_sessions: Option<bool>,
 }
 
 /// A platform service that reaches every tenant's pods.

@@ -40,6 +40,8 @@ pub(crate) const PRINTABLE: &str = r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+$";
 /// User or group name: no blank at either end, nothing invisible, no comma (guards read lists of names).
 pub(crate) const USER: &str =
     r"^[^\s,\p{Cc}\p{Cf}]([^,\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*[^\s,\p{Cc}\p{Cf}])?$";
+/// User or group name of a person: printable ASCII without comma, so that no look-alike passes for another.
+pub(crate) const IDENTITY: &str = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$";
 /// Value of a label.
 pub(crate) const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 /// Address without blanks.

@@ -10,12 +10,14 @@ use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 use tenure_crds::all_crds;
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     "TenancyPolicy",
     "CustomerTenant",
     "Approval",
     "LegalHold",
     "Attestation",
+    "StaffMember",
+    "AccessGrant",
 ];
 /// Rules over dates: the local evaluator keeps `format: date` as text, the API server as a time.
 const SERVER_ONLY: [&str; 2] = [

@@ -53,6 +53,23 @@ pub fn minimal(kind: &str) -> Value {
                 "reason": "Signed by both parties.",
             },
         }),
+        "StaffMember" => json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "StaffMember", "metadata": {"name": "operator-one"},
+            "spec": {"identities": ["operator-one@provider.example"], "status": "Active"},
+        }),
+        "AccessGrant" => json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": "acme-chg-1042"},
+            "spec": {
+                "tenantRef": {"name": "acme"},
+                "tenantID": TENANT_ID,
+                "person": "operator-one",
+                "role": "tenure-tenant-operator",
+                "namespaces": ["acme-prod"],
+                "reason": "Restart of a workload that hangs.",
+                "ticket": "CHG-1042",
+                "notAfter": "2026-02-01T16:00:00Z",
+            },
+        }),
         "LegalHold" => json!({
             "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": {"name": "case-2026-17"},
             "spec": {
@@ -101,6 +118,53 @@ pub fn full(kind: &str) -> Value {
                 ),
             ],
         ),
+        "StaffMember" => edited(
+            minimal("StaffMember"),
+            vec![
+                (
+                    "/spec/identities",
+                    json!(["operator-one@provider.example", "operator-one-admin"]),
+                ),
+                ("/spec/groups", json!(["platform-team"])),
+                ("/spec/displayName", json!("The first operator")),
+                ("/spec/employer", json!("Example Datacentres")),
+                ("/spec/jobRole", json!("Platform engineer")),
+                (
+                    "/spec/training",
+                    json!({"completedOn": "2026-01-10", "reference": "LMS-7"}),
+                ),
+                (
+                    "/spec/acceptableUse",
+                    json!({"signedOn": "2026-01-10", "reference": "HR-7"}),
+                ),
+                (
+                    "/spec/confidentiality",
+                    json!({"signedOn": "2026-01-10", "reference": "HR-8"}),
+                ),
+                (
+                    "/spec/mfa",
+                    json!({"signedOn": "2026-01-10", "reference": "IT-3"}),
+                ),
+                (
+                    "/spec/telework",
+                    json!({"signedOn": "2026-01-10", "reference": "HR-9"}),
+                ),
+            ],
+        ),
+        "AccessGrant" => edited(
+            minimal("AccessGrant"),
+            vec![
+                ("/spec/identity", json!("operator-one@provider.example")),
+                ("/spec/namespaces", json!(["acme-prod", "acme-test"])),
+                ("/spec/notBefore", json!("2026-02-01T08:00:00Z")),
+                ("/spec/location", json!("OnSite")),
+                ("/spec/breakGlass", json!(true)),
+                ("/spec/credential", json!("Session")),
+                ("/spec/exceptionReference", json!("Amendment 3")),
+                ("/spec/revoked", json!({"reason": "The work is done."})),
+                ("/spec/requestedBy", json!("team-lead@provider.example")),
+            ],
+        ),
         "LegalHold" => edited(
             minimal("LegalHold"),
             vec![
@@ -131,7 +195,7 @@ fn full_policy() -> Value {
         }],
         "grantableRoles": [{
             "name": "tenant-operator", "longest": "PT8H", "approvals": 1, "exclusiveWith": ["tenant-auditor"],
-            "sessionOnly": true, "privileged": true,
+            "sessionOnly": true, "privileged": true, "reviewEvery": "P30D", "cutSessions": true,
         }],
         "privilegedRoles": ["platform-admin"],
         "platformIngress": [{
@@ -1367,7 +1431,7 @@ fn approval() -> Vec<Case> {
         ),
         approval(
             "a hold without its tenant's identity",
-            "subject.tenantID is required for a CustomerTenant or a LegalHold",
+            "subject.tenantID is required for a CustomerTenant, a LegalHold or an AccessGrant",
             with(
                 other("ReleaseHold", "LegalHold"),
                 vec![("/spec/subject/tenantID", Value::Null)],
@@ -1663,6 +1727,8 @@ fn immutability() -> Vec<Case> {
         "Approval",
         "LegalHold",
         "Attestation",
+        "StaffMember",
+        "AccessGrant",
     ] {
         cases.push(change(
             kind,

@@ -308,7 +308,11 @@ mod tests {
     #[test]
     fn the_digests_of_version_1_never_change() {
         let tenant = samples::tenant(samples::full_tenant());
-        let policy = samples::policy(samples::full_policy());
+        let mut policy = samples::policy(samples::full_policy());
+        // Fields that came later: absent, they change nothing that was made before.
+        for role in &mut policy.grantable_roles {
+            (role.review_every, role.cut_sessions) = (None, None);
+        }
         check(
             Subject::TenantAmend(&tenant),
             "sha256:4c37fbae378464e51a68e07412a9432666dd8a43e338558a2e8c67535786e52f",

@@ -65,6 +65,10 @@ pub struct ParsedRole {
     pub session_only: bool,
     /// Reviewed as privileged.
     pub privileged: bool,
+    /// Longest time between two reviews of its grants.
+    pub review_every: SignedDuration,
+    /// Whether sessions open at the end of a grant are cut.
+    pub cut_sessions: bool,
 }
 
 /// Pods of a namespace, and the ports traffic with them may use.
@@ -88,6 +92,9 @@ pub struct Classes {
     /// Shared gateways as `namespace/name`, likewise.
     pub shared_gateways: BTreeMap<String, Option<String>>,
 }
+
+/// Between two reviews lie at most three months (DSA 2.4), the longest of which have 92 days.
+pub const LONGEST_REVIEW: &str = "P92D";
 
 /// How the identity provider reports a second factor (DSA 2.4).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -603,6 +610,8 @@ fn parse_roles(list: &[GrantableRole], faults: &mut Faults) -> BTreeMap<String, 
                 exclusive_with,
                 session_only,
                 privileged,
+                review_every,
+                cut_sessions,
             } = role;
             let path = format!("spec.grantableRoles[{name}]");
             let span = period(longest).filter(|span| span.is_positive());
@@ -610,6 +619,13 @@ fn parse_roles(list: &[GrantableRole], faults: &mut Faults) -> BTreeMap<String, 
                 span.is_some(),
                 &format!("{path}.longest"),
                 "must be a period above zero, such as PT8H or P30D",
+            );
+            let between = period(review_every.as_deref().unwrap_or(LONGEST_REVIEW))
+                .filter(|span| span.is_positive());
+            faults.require(
+                between.is_some(),
+                &format!("{path}.reviewEvery"),
+                "must be a number of days, such as P30D",
             );
             faults.require(
                 *approvals >= 1,
@@ -622,6 +638,8 @@ fn parse_roles(list: &[GrantableRole], faults: &mut Faults) -> BTreeMap<String, 
                 exclusive_with: exclusive_with.iter().cloned().collect(),
                 session_only: session_only.unwrap_or_default(),
                 privileged: privileged.unwrap_or_default(),
+                review_every: between.unwrap_or_default(),
+                cut_sessions: cut_sessions.unwrap_or_default(),
             };
             (name.clone(), parsed)
         })

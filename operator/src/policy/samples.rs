@@ -37,7 +37,9 @@ pub(crate) fn full_policy() -> Value {
             "approvals": 2,
             "exclusiveWith": ["writer"],
             "sessionOnly": true,
-            "privileged": true
+            "privileged": true,
+            "reviewEvery": "P30D",
+            "cutSessions": true
         }],
         "privilegedRoles": ["platform-admin"],
         "platformIngress": [{
@@ -342,14 +344,28 @@ fn baselines() -> impl Strategy<Value = Vec<Baseline>> {
 
 fn role(name: String) -> impl Strategy<Value = GrantableRole> {
     let longest = prop::sample::select(&["PT60M", "PT1H", "PT8H", "P1D", "PT24H"][..]);
-    (longest, 1..3i32, words(&["a", "b"]), flag(), flag()).prop_map(
-        move |(longest, approvals, exclusive_with, session_only, privileged)| GrantableRole {
-            name: name.clone(),
-            longest: longest.to_owned(),
-            approvals,
-            exclusive_with,
-            session_only,
-            privileged,
+    let review = prop::option::of(prop::sample::select(&["P30D", "P92D"][..]));
+    let fields = (
+        longest,
+        1..3i32,
+        words(&["a", "b"]),
+        flag(),
+        flag(),
+        review,
+        flag(),
+    );
+    fields.prop_map(
+        move |(longest, approvals, exclusive_with, session_only, privileged, review, cut)| {
+            GrantableRole {
+                name: name.clone(),
+                longest: longest.to_owned(),
+                approvals,
+                exclusive_with,
+                session_only,
+                privileged,
+                review_every: review.map(str::to_owned),
+                cut_sessions: cut,
+            }
         },
     )
 }

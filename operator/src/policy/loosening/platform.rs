@@ -12,7 +12,7 @@ use tenure_crds::tenancy_policy::{
 use tenure_crds::words::{Classification, PodSecurity};
 
 use super::{Loosening, NONE, Rule, Scale, kept_shorter, period_within, rules, show_list, shown};
-use crate::policy::accepted::builtin_dns;
+use crate::policy::accepted::{LONGEST_REVIEW, builtin_dns};
 use crate::policy::ports::PortSet;
 
 rules! {
@@ -28,6 +28,8 @@ rules! {
     ROLE_EXCLUSIVE = "grantableRoles[].exclusiveWith", "roles that exclude each other no longer do";
     ROLE_SESSION = "grantableRoles[].sessionOnly", "role can be bound to the person's own identity";
     ROLE_PRIVILEGED = "grantableRoles[].privileged", "role no longer reviewed as privileged";
+    ROLE_REVIEW = "grantableRoles[].reviewEvery", "longer time between two reviews of its grants";
+    ROLE_CUT = "grantableRoles[].cutSessions", "open sessions outlive a grant";
     PRIVILEGED_ROLE = "privilegedRoles[]", "role no longer kept out of tenant namespaces";
     PLATFORM_INGRESS = "platformIngress[]", "further traffic reaches every tenant's pods";
     EDGE = "edges[]", "further namespace through which tenants can be reached";
@@ -252,6 +254,9 @@ impl Scale {
         let path = format!("spec.grantableRoles[{}]", new.name);
         let flag = |value: &Option<bool>| value.unwrap_or_default();
         let show_flag = |value: &Option<bool>| value.unwrap_or_default().to_string();
+        fn between(value: &Option<String>) -> &str {
+            value.as_deref().unwrap_or(LONGEST_REVIEW)
+        }
         GrantableRole {
             name: new.name.clone(),
             longest: self.choose(
@@ -286,6 +291,20 @@ impl Scale {
                 &format!("{path}.privileged"),
                 (&old.privileged, &new.privileged),
                 flag(&old.privileged) && !flag(&new.privileged),
+                show_flag,
+            ),
+            review_every: self.choose(
+                &ROLE_REVIEW,
+                &format!("{path}.reviewEvery"),
+                (&old.review_every, &new.review_every),
+                !period_within(between(&new.review_every), between(&old.review_every)),
+                |value| between(value).to_owned(),
+            ),
+            cut_sessions: self.choose(
+                &ROLE_CUT,
+                &format!("{path}.cutSessions"),
+                (&old.cut_sessions, &new.cut_sessions),
+                flag(&old.cut_sessions) && !flag(&new.cut_sessions),
                 show_flag,
             ),
         }

@@ -162,6 +162,27 @@ fn every_rule_for_a_policy_bites_in_its_own_direction() {
         &[],
     );
 
+    let review = "spec.grantableRoles[reader].reviewEvery";
+    case(
+        &role(json!({"reviewEvery": "P30D"})),
+        role(json!({"reviewEvery": "P31D"})),
+        &[review],
+        &[],
+    );
+    case(
+        &role(json!({"reviewEvery": "P30D"})),
+        reader.clone(),
+        &[review],
+        &[],
+    );
+    let cut = "spec.grantableRoles[reader].cutSessions";
+    case(
+        &role(json!({"cutSessions": true})),
+        reader.clone(),
+        &[cut],
+        &[],
+    );
+
     let roles = json!({"privilegedRoles": ["platform-admin"]});
     case(&none, roles, &[], &["spec.privilegedRoles[platform-admin]"]);
 
