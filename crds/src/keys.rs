@@ -35,10 +35,10 @@ pub const PROBE: &str = "tenure.dev/probe";
 /// Label on the ConfigMaps in which the operator remembers accepted specs.
 pub const RECORD: &str = "tenure.dev/record";
 
-/// Label on RoleBindings that an AccessGrant makes: the grant's name.
+/// Label on RoleBindings that an AccessGrant makes: the grant's uid. One that was made again under the same name is another grant.
 pub const GRANT: &str = "tenure.dev/grant";
-/// Annotation on the same: the grant's uid. One that was made again under the same name is another grant.
-pub const GRANT_UID: &str = "tenure.dev/grant-uid";
+/// Annotation on the same: the grant's name.
+pub const GRANT_NAME: &str = "tenure.dev/grant-name";
 
 /// Namespace annotation: `true` once every policy of the namespace stands.
 pub const READY: &str = "tenure.dev/ready";

@@ -198,6 +198,61 @@ pub enum Event {
         /// Whether the gap ended.
         closed: bool,
     },
+    /// Somebody is let into a tenant from now on (DSA 2.0, 2.4).
+    #[serde(rename = "grant.activated")]
+    GrantActivated {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Who, by StaffMember name.
+        person: String,
+        /// The user name that is let in.
+        identity: String,
+        /// As what.
+        role: String,
+        /// Where.
+        namespaces: Vec<String>,
+        /// What for.
+        ticket: String,
+        /// Digest of what was approved, the reason included.
+        digest: String,
+        /// Who asked, as admission stamped it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        requested_by: Option<String>,
+        /// The Approvals that allowed it; none for break-glass.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        approvals: Vec<String>,
+        /// Whether it began without one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        break_glass: bool,
+        /// When it ends at the latest.
+        not_after: String,
+    },
+    /// Access that began without an approval got one.
+    #[serde(rename = "grant.approved")]
+    GrantApproved {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// The Approvals.
+        approvals: Vec<String>,
+    },
+    /// Somebody is no longer let in.
+    #[serde(rename = "grant.ended")]
+    GrantEnded {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Who, by StaffMember name.
+        person: String,
+        /// What ended it.
+        reason: String,
+        /// When.
+        ended_at: String,
+    },
     /// A legal hold was placed.
     #[serde(rename = "hold.placed")]
     HoldPlaced {

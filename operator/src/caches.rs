@@ -18,8 +18,11 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
-use tenure_crds::{Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy, keys};
+use tenure_crds::{
+    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy, keys,
+};
 
+use crate::access::{EVERYBODY, is_about_a_grant};
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
 use crate::cluster::keep::Keep;
@@ -52,6 +55,10 @@ pub struct Caches {
     pub holds: Arc<Cache<DeserializeGuard<LegalHold>>>,
     /// What people attested.
     pub attestations: Arc<Cache<DeserializeGuard<Attestation>>>,
+    /// People who may be let in.
+    pub staff: Arc<Cache<DeserializeGuard<StaffMember>>>,
+    /// Access they are granted.
+    pub grants: Arc<Cache<DeserializeGuard<AccessGrant>>>,
     /// Namespaces, everybody's.
     pub namespaces: Arc<PackedCache<Namespace>>,
     /// NetworkPolicies, everybody's.
@@ -194,8 +201,13 @@ impl Waker {
 }
 
 impl Caches {
-    /// Empty caches whose changes wake names in `queue`; `reach` is told when reachability may have changed.
-    pub fn new(queue: &Arc<Queue>, holders: &Holders, reach: &Arc<Changes>) -> Self {
+    /// Empty caches whose changes wake names in `queue`, and of whoever has grants in `grants`; `reach` is told when reachability may have changed.
+    pub fn new(
+        queue: &Arc<Queue>,
+        grants: &Arc<Queue>,
+        holders: &Holders,
+        reach: &Arc<Changes>,
+    ) -> Self {
         let waker = Waker {
             queue: queue.clone(),
             holders: holders.clone(),
@@ -203,26 +215,42 @@ impl Caches {
         };
         let world: SharedWorld = Arc::default();
         let tenant_queue = queue.clone();
+        let (of_tenant, of_role, of_binding) = (grants.clone(), grants.clone(), grants.clone());
+        let binding_waker = waker.clone();
         Self {
             tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, change| {
                 if change != Change::Written {
                     tenant_queue.wake(&tenant.name_any());
+                    // The customer's own people are persons too.
+                    of_tenant.wake(&tenant.name_any());
+                    of_tenant.wake(EVERYBODY);
                 }
             }),
             policies: Cache::new(waker.platform()),
-            approvals: Cache::new(approval_wakes(queue.clone())),
+            approvals: Cache::new(approval_wakes(queue.clone(), grants.clone())),
             holds: Cache::new(hold_wakes(queue.clone())),
-            attestations: Cache::new(waker.platform()),
+            attestations: Cache::new(attestation_wakes(queue.clone(), grants.clone())),
+            staff: Cache::new(staff_wakes(grants.clone())),
+            grants: Cache::new(grant_wakes(grants.clone())),
             namespaces: Cache::new(namespace_seen(waker.clone(), world.clone())),
             network_policies: Cache::new(policy_seen(waker.clone(), world.clone())),
             quotas: Cache::new(waker.any()),
             limits: Cache::new(waker.any()),
-            bindings: Cache::new(waker.any()),
+            bindings: Cache::new(move |binding: &RoleBinding, change| {
+                binding_waker.object(binding, change);
+                if change != Change::Written
+                    && binding.labels().contains_key(keys::GRANT)
+                    && let Some(tenant) = binding.labels().get(keys::TENANT)
+                {
+                    of_binding.wake(tenant);
+                }
+            }),
             cluster_bindings: Cache::new(|_, _| {}),
             services: Cache::new(waker.any()),
             ingresses: Cache::new(waker.any()),
             roles: Cache::new(waker.any()),
-            cluster_roles: Cache::new(|_, _| {}),
+            // What a role lets do may come to be what nobody may be granted.
+            cluster_roles: Cache::new(move |_, _| of_role.wake(EVERYBODY)),
             claims: Cache::new(waker.any()),
             parameters: Cache::new(waker.platform()),
             guards: Cache::new(waker.platform()),
@@ -268,6 +296,8 @@ impl Caches {
         spawn_optional(client, &self.approvals);
         spawn_optional(client, &self.holds);
         spawn_optional(client, &self.attestations);
+        spawn_optional(client, &self.staff);
+        spawn_optional(client, &self.grants);
         spawn_optional(client, &self.cluster_network_policies);
         let pods = self.pods.clone();
         tokio::spawn(follow(
@@ -301,6 +331,8 @@ impl Caches {
         self.approvals.ready().await;
         self.holds.ready().await;
         self.attestations.ready().await;
+        self.staff.ready().await;
+        self.grants.ready().await;
         self.cluster_network_policies.ready().await;
         let _ = self.pods.ready.subscribe().wait_for(|ready| *ready).await;
     }
@@ -401,10 +433,18 @@ where
     };
     let mut names = cache.names_in(namespace);
     names.retain(|name| !is_wanted(name));
+    // Bindings of grants come and go with those.
+    let is_grants = |object: &K| {
+        object
+            .meta()
+            .labels
+            .iter()
+            .any(|labels| labels.contains_key(keys::GRANT))
+    };
     names
         .iter()
         .filter_map(|name| cache.get(namespace, name))
-        .filter(|object| is_ours(object.as_ref(), tenant, tenant_id))
+        .filter(|object| is_ours(object.as_ref(), tenant, tenant_id) && !is_grants(object))
         .filter_map(|object| json(object.as_ref()))
         .collect()
 }
@@ -484,13 +524,59 @@ fn is_missing_kind(error: &watcher::Error) -> bool {
 
 fn approval_wakes(
     queue: Arc<Queue>,
+    grants: Arc<Queue>,
 ) -> impl Fn(&DeserializeGuard<Approval>, Change) + Send + Sync + 'static {
-    move |approval, _| {
+    move |approval, change| {
+        if let Ok(approval) = &approval.0
+            && is_about_a_grant(approval)
+        {
+            if let Some(tenant) = &approval.spec.tenant_ref
+                && change != Change::Written
+            {
+                grants.wake(&tenant.name);
+            }
+            return;
+        }
         queue.wake(PLATFORM);
         if let Ok(approval) = &approval.0
             && let Some(tenant) = &approval.spec.tenant_ref
         {
             queue.wake(&tenant.name);
+        }
+    }
+}
+
+fn attestation_wakes(
+    queue: Arc<Queue>,
+    grants: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<Attestation>, Change) + Send + Sync + 'static {
+    move |_, change| {
+        queue.wake(PLATFORM);
+        if change != Change::Written {
+            // A subcontractor's agreement may be among them.
+            grants.wake(EVERYBODY);
+        }
+    }
+}
+
+fn staff_wakes(
+    grants: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<StaffMember>, Change) + Send + Sync + 'static {
+    move |_, change| {
+        if change != Change::Written {
+            grants.wake(EVERYBODY);
+        }
+    }
+}
+
+fn grant_wakes(
+    grants: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<AccessGrant>, Change) + Send + Sync + 'static {
+    move |grant, change| {
+        if let Ok(grant) = &grant.0
+            && change != Change::Written
+        {
+            grants.wake(&grant.spec.tenant_ref.name);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tenure_controls::facts::{GuardFacts, ProbeResult, ReachabilityFacts, VersionFacts};
 
+use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::{Queue, Writer};
@@ -36,6 +37,8 @@ pub struct Context {
     pub notes: Arc<Notes>,
     /// Who is due.
     pub queue: Arc<Queue>,
+    /// Access of staff.
+    pub access: Access,
     /// Figures for Prometheus.
     pub metrics: Arc<Metrics>,
     /// The platform's settings in force.
@@ -72,6 +75,7 @@ impl Context {
         records: Records,
         notes: Arc<Notes>,
         queue: Arc<Queue>,
+        access: Access,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -83,6 +87,7 @@ impl Context {
             records,
             notes,
             queue,
+            access,
             metrics,
             policy: RwLock::new(Arc::new(Accepted::builtin())),
             guards: RwLock::default(),

@@ -3,6 +3,7 @@
 //! One reconcile is five calls, each its own file: `dereference` (from caches), `validate` (pure),
 //! `build` (pure), `apply` (the only one that writes), `status` (pure, written where it differs).
 
+pub mod access;
 pub mod approval;
 pub mod assess;
 pub mod caches;

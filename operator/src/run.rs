@@ -12,6 +12,7 @@ use tenure_evidence::{ChainId, Event, Ledger};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::leadership::{Candidate, Election};
@@ -22,7 +23,7 @@ use crate::observe::{Health, Metrics, RecordFigures, serve};
 use crate::record::open::Opened;
 use crate::record::{ConfigMaps, Notes, Records};
 use crate::settings::Settings;
-use crate::{assess, guards, pass, platform, probe, record, tenant};
+use crate::{access, assess, guards, pass, platform, probe, record, tenant};
 
 /// Reconciles at once; more would only queue at the API server.
 const CONCURRENCY: usize = 8;
@@ -112,12 +113,13 @@ struct Term {
 
 impl Term {
     async fn run(self, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
-        let (queue, holders, reach) = (
+        let (queue, grants, holders, reach) = (
+            Queue::new(),
             Queue::new(),
             Holders::default(),
             Arc::new(assess::changes::Changes::default()),
         );
-        let caches = Caches::new(&queue, &holders, &reach);
+        let caches = Caches::new(&queue, &grants, &holders, &reach);
         caches.spawn(&client, &self.settings.namespace);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -137,6 +139,7 @@ impl Term {
         let work = stop.child_token();
         let parts = Parts {
             queue,
+            access: Access::new(grants),
             holders,
             reach,
             caches,
@@ -156,6 +159,7 @@ impl Term {
 /// What stands before there is a leader.
 struct Parts {
     queue: Arc<Queue>,
+    access: Access,
     holders: Holders,
     reach: Arc<assess::changes::Changes>,
     caches: Caches,
@@ -179,6 +183,7 @@ impl Term {
         } = self;
         let Parts {
             queue,
+            access,
             holders,
             reach,
             caches,
@@ -202,8 +207,12 @@ impl Term {
             records,
             notes,
             queue.clone(),
+            access,
             metrics,
         ));
+        // What ended while nobody led ends before anything else is looked at.
+        access::begin(&context);
+        let granting = tokio::spawn(access::follow(context.clone(), stop.clone()));
         ask_versions(&context, &client).await;
         note_start(&context, &ledger).await;
         // Settings first, so that no tenant is rendered under stricter ones for a moment.
@@ -235,6 +244,7 @@ impl Term {
                 }
             })
             .await;
+        granting.await.context("the task of grants ended badly")?;
         passes.await.context("the evaluation task ended badly")?;
         remembering
             .await

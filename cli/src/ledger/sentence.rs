@@ -144,6 +144,39 @@ fn sentence(event: &Event) -> String {
             };
             format!("Guard {guard} {state}: {why}.")
         }
+        Event::GrantActivated {
+            grant,
+            person,
+            identity,
+            role,
+            namespaces,
+            ticket,
+            approvals,
+            not_after,
+            ..
+        } => {
+            let how = match approvals.as_slice() {
+                [] => "as break-glass, without an approval".to_owned(),
+                names => format!("allowed by Approval {}", names.join(" and ")),
+            };
+            format!(
+                "{person} ({identity}) let into {} as {role} until {not_after} for {ticket}, {how} (AccessGrant {grant}).",
+                namespaces.join(", ")
+            )
+        }
+        Event::GrantApproved {
+            grant, approvals, ..
+        } => format!(
+            "Emergency access {grant} approved afterwards by Approval {}.",
+            approvals.join(" and ")
+        ),
+        Event::GrantEnded {
+            grant,
+            person,
+            reason,
+            ended_at,
+            ..
+        } => format!("{person} no longer let in since {ended_at}: {reason} (AccessGrant {grant})."),
         Event::HoldPlaced {
             hold,
             tenant,

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tenure_crds::approval::Action;
-use tenure_crds::{AttestationSpec, CustomerTenantSpec, LegalHoldSpec, TenancyPolicySpec};
+use tenure_crds::{
+    AccessGrantSpec, AttestationSpec, CustomerTenantSpec, LegalHoldSpec, TenancyPolicySpec,
+};
 
 /// Version of the field lists in use. A change of a list is a new version.
 pub const DIGEST_VERSION: i32 = 1;
@@ -35,6 +37,8 @@ pub enum Subject<'a> {
     PolicyLoosen(&'a TenancyPolicySpec),
     /// The end of a hold (`ReleaseHold`).
     HoldRelease(&'a LegalHoldSpec),
+    /// Access for one person (`Activate`); with the object's uid, because one that was made again is another grant.
+    GrantActivate(&'a AccessGrantSpec, &'a str),
 }
 
 impl Subject<'_> {
@@ -45,6 +49,7 @@ impl Subject<'_> {
             Self::TenantAdopt(..) => Action::Adopt,
             Self::PolicyLoosen(_) => Action::Loosen,
             Self::HoldRelease(_) => Action::ReleaseHold,
+            Self::GrantActivate(..) => Action::Activate,
         }
     }
 
@@ -54,6 +59,7 @@ impl Subject<'_> {
             Self::TenantAmend(_) | Self::TenantAdopt(..) => "CustomerTenant",
             Self::PolicyLoosen(_) => "TenancyPolicy",
             Self::HoldRelease(_) => "LegalHold",
+            Self::GrantActivate(..) => "AccessGrant",
         }
     }
 }
@@ -127,7 +133,50 @@ fn fields_v1(subject: &Subject<'_>) -> Value {
         }
         Subject::PolicyLoosen(spec) => policy_v1(spec).into(),
         Subject::HoldRelease(spec) => hold_v1(spec).into(),
+        Subject::GrantActivate(spec, uid) => grant_v1(spec, uid).into(),
     }
+}
+
+fn grant_v1(spec: &AccessGrantSpec, uid: &str) -> Map<String, Value> {
+    // Without `..`: a new field must be put into a new version of the list.
+    let AccessGrantSpec {
+        tenant_ref,
+        tenant_id,
+        person,
+        identity,
+        role,
+        namespaces,
+        reason,
+        ticket,
+        not_before,
+        not_after,
+        location,
+        break_glass,
+        credential,
+        exception_reference,
+        // What is revoked waits for nobody.
+        revoked: _,
+        requested_by,
+    } = spec;
+    let mut fields = Map::new();
+    put(&mut fields, "uid", uid);
+    put(&mut fields, "tenantRef", tenant_ref);
+    put(&mut fields, "tenantID", tenant_id);
+    put(&mut fields, "person", person);
+    put(&mut fields, "identity", identity);
+    put(&mut fields, "role", role);
+    put(&mut fields, "namespaces", namespaces);
+    put(&mut fields, "reason", reason);
+    put(&mut fields, "ticket", ticket);
+    put(&mut fields, "notBefore", not_before);
+    put(&mut fields, "notAfter", not_after);
+    // Absent means the default, and is the same decision.
+    put(&mut fields, "location", &location.unwrap_or_default());
+    put(&mut fields, "breakGlass", &break_glass.unwrap_or_default());
+    put(&mut fields, "credential", &credential.unwrap_or_default());
+    put(&mut fields, "exceptionReference", exception_reference);
+    put(&mut fields, "requestedBy", requested_by);
+    fields
 }
 
 fn hold_v1(spec: &LegalHoldSpec) -> Map<String, Value> {
@@ -394,6 +443,55 @@ mod tests {
                 attestation_digest(&attestation()),
                 "{pointer}"
             );
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_grant_never_changes_and_hangs_on_every_field_but_its_revocation() {
+        let grant: AccessGrantSpec = serde_json::from_value(json!({
+            "tenantRef": {"name": "acme"}, "tenantID": "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11",
+            "person": "worker", "identity": "worker-admin", "role": "tenure-tenant-operator",
+            "namespaces": ["acme-prod", "acme-test"], "reason": "it hangs", "ticket": "CHG-1",
+            "notBefore": "2026-03-01T08:00:00Z", "notAfter": "2026-03-01T16:00:00Z",
+            "location": "OnSite", "breakGlass": true, "credential": "Session",
+            "exceptionReference": "Amendment 3", "revoked": {"reason": "done"}, "requestedBy": "lead"
+        }))
+        .unwrap();
+        let digest = |spec: &AccessGrantSpec| current_digest(&Subject::GrantActivate(spec, "u-1"));
+        check(
+            Subject::GrantActivate(&grant, "u-1"),
+            "sha256:41aef2a3315bb1c584ef5003b4458f481e9e5010d4c9434ae3b4884ae55923b9",
+        );
+        assert_ne!(
+            current_digest(&Subject::GrantActivate(&grant, "u-2")),
+            digest(&grant)
+        );
+        let kept = AccessGrantSpec {
+            revoked: None,
+            ..grant.clone()
+        };
+        assert_eq!(digest(&kept), digest(&grant));
+        for (pointer, value) in [
+            ("/tenantRef/name", json!("other")),
+            ("/tenantID", json!("6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b22")),
+            ("/person", json!("other")),
+            ("/identity", json!("worker")),
+            ("/role", json!("tenure-tenant-viewer")),
+            ("/namespaces", json!(["acme-prod"])),
+            ("/reason", json!("another")),
+            ("/ticket", json!("CHG-2")),
+            ("/notBefore", json!("2026-03-01T09:00:00Z")),
+            ("/notAfter", json!("2026-03-01T15:00:00Z")),
+            ("/location", json!("Remote")),
+            ("/breakGlass", json!(false)),
+            ("/credential", json!("Identity")),
+            ("/exceptionReference", json!("Amendment 4")),
+            ("/requestedBy", json!("worker")),
+        ] {
+            let mut changed = serde_json::to_value(&grant).unwrap();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            let changed: AccessGrantSpec = serde_json::from_value(changed).unwrap();
+            assert_ne!(digest(&changed), digest(&grant), "{pointer}");
         }
     }
 

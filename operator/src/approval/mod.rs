@@ -5,11 +5,13 @@
 //! those that count suffice.
 
 pub mod digest;
+pub mod persons;
 pub mod standing;
 
 pub use digest::{
     DIGEST_VERSION, Subject, TakenOver, UnknownVersion, attestation_digest, current_digest, digest,
 };
+pub use persons::{Owner, Person, Persons};
 pub use standing::{
     Asked, Context, Counted, Outcome, Requester, Standing, VoidReason, approvals_needed, condition,
     enough, expires_at, standing,

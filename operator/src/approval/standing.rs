@@ -1,13 +1,16 @@
 //! Whether an approval counts, and whether those that count suffice.
 //!
-//! Separation of duties (DSA 2.4) is between persons. Until persons are known it compares the user
-//! names admission stamped, and says so: every approval that counts is marked `IdentityOnly`.
+//! Separation of duties (DSA 2.4) is between persons. Where a person is not known it compares the user
+//! names admission stamped, and says so: such an approval is marked `IdentityOnly`. To let somebody in (`Activate`) only a
+//! known person's decision counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tenure_crds::Approval;
 use tenure_crds::approval::{Action, Decision};
+
+use super::persons::{Person, Persons};
 
 /// Who asked for the change that waits.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +56,8 @@ pub struct Asked {
     pub digests: BTreeMap<i32, String>,
     /// Who asked.
     pub requester: Requester,
+    /// Who would be let in, by StaffMember name, where that is what is asked: nobody decides on their own access.
+    pub person: Option<String>,
     /// Since when this change waits, where that is known. An older approval was given for an earlier
     /// change that looked the same, and is not used a second time.
     pub since: Option<Timestamp>,
@@ -67,6 +72,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Whether the approval was made while the guard that stamps approvers was not proven alive.
     pub guard_gap: bool,
+    /// Who is known.
+    pub persons: &'a Persons,
 }
 
 /// An approval that counts.
@@ -74,12 +81,28 @@ pub struct Context<'a> {
 pub struct Counted {
     /// User name of the person who decided, as stamped.
     pub by: String,
+    /// Who that is, where it is known.
+    pub person: Option<Person>,
     /// Yes or no.
     pub decision: Decision,
     /// When it was made.
     pub at: Timestamp,
-    /// True while separation compares user names only, because persons are not known.
-    pub identity_only: bool,
+}
+
+impl Counted {
+    /// Whose decision it is: two user names of one person decide once.
+    fn decider(&self) -> Decider<'_> {
+        match &self.person {
+            Some(person) => Decider::Person(person),
+            None => Decider::User(&self.by),
+        }
+    }
+}
+
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+enum Decider<'a> {
+    Person(&'a Person),
+    User(&'a str),
 }
 
 /// Why an approval does not count. The words are the condition's reasons.
@@ -99,8 +122,10 @@ pub enum VoidReason {
     NotStamped,
     /// It was made while the guard that stamps approvers was not proven alive.
     GuardGap,
-    /// The approver is the one who asked.
+    /// The approver is the one who asked, or the one who would be let in.
     SelfApproval,
+    /// The approver is no known person.
+    ApproverUnknown,
     /// It is older than the change that waits.
     MadeBefore,
     /// Its time is over.
@@ -113,7 +138,7 @@ pub enum VoidReason {
 
 impl VoidReason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SubjectUnknown,
         Self::TenantMismatch,
         Self::ActionDiffers,
@@ -122,6 +147,7 @@ impl VoidReason {
         Self::NotStamped,
         Self::GuardGap,
         Self::SelfApproval,
+        Self::ApproverUnknown,
         Self::MadeBefore,
         Self::Expired,
         Self::NotAfterUnreadable,
@@ -139,6 +165,7 @@ impl VoidReason {
             Self::NotStamped => "NotStamped",
             Self::GuardGap => "GuardGap",
             Self::SelfApproval => "SelfApproval",
+            Self::ApproverUnknown => "ApproverUnknown",
             Self::MadeBefore => "MadeBefore",
             Self::Expired => "Expired",
             Self::NotAfterUnreadable => "NotAfterUnreadable",
@@ -148,7 +175,10 @@ impl VoidReason {
 
     /// Whether it may count again without anybody deciding anew: what it was decided on is not there, or not guarded, just now.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::SubjectUnknown | Self::GuardGap)
+        matches!(
+            self,
+            Self::SubjectUnknown | Self::GuardGap | Self::ApproverUnknown
+        )
     }
 
     /// What is wrong and what to do.
@@ -176,7 +206,10 @@ impl VoidReason {
                 "it was made while the guard that stamps approvers was not proven alive; write a new one"
             }
             Self::SelfApproval => {
-                "the approver is the one who asked; somebody else must decide (DSA 2.4)"
+                "the approver is the one who asked, or who would be let in; somebody else must decide (DSA 2.4)"
+            }
+            Self::ApproverUnknown => {
+                "the approver's user name belongs to no known person, or to several; have the identity sync list it with one StaffMember"
             }
             Self::MadeBefore => {
                 "it was given for an earlier change; write a new one for this change"
@@ -230,8 +263,12 @@ fn check(approval: &Approval, context: &Context<'_>) -> Result<Counted, VoidReas
     if context.guard_gap {
         return Err(VoidReason::GuardGap);
     }
-    if asked.requester == Requester::User(by.to_owned()) {
+    let person = context.persons.of(by);
+    if is_own(asked, by, context.persons) {
         return Err(VoidReason::SelfApproval);
+    }
+    if asked.action == Action::Activate && person.is_none() {
+        return Err(VoidReason::ApproverUnknown);
     }
     let at = made_at(approval);
     // Creation times are cut to the second.
@@ -249,10 +286,23 @@ fn check(approval: &Approval, context: &Context<'_>) -> Result<Counted, VoidReas
     }
     Ok(Counted {
         by: by.to_owned(),
+        person: person.cloned(),
         decision: spec.decision,
         at,
-        identity_only: true,
     })
+}
+
+/// Whether somebody would decide on what they asked for themselves, or on their own access.
+fn is_own(asked: &Asked, by: &str, persons: &Persons) -> bool {
+    let asked_it = match &asked.requester {
+        Requester::User(user) => persons.are_one(user, by),
+        Requester::Nobody => false,
+    };
+    let is_let_in = asked.person.as_ref().is_some_and(|let_in| {
+        let person = persons.of(by);
+        person.is_some_and(|person| person.is_staff(let_in))
+    });
+    asked_it || is_let_in
 }
 
 fn approver(approval: &Approval) -> Option<&str> {
@@ -280,16 +330,15 @@ pub fn condition(standing: &Standing) -> (&'static str, &'static str, String) {
         Standing::Void(reason) => return ("False", reason.reason(), reason.message().to_owned()),
         Standing::Counts(counted) => counted,
     };
-    let (reason, word) = match (counted.decision, counted.identity_only) {
+    let (reason, word) = match (counted.decision, &counted.person) {
         (Decision::Reject, _) => ("Rejects", "rejects"),
-        (Decision::Approve, true) => ("IdentityOnly", "approves"),
-        (Decision::Approve, false) => ("Approves", "approves"),
+        (Decision::Approve, None) => ("IdentityOnly", "approves"),
+        (Decision::Approve, Some(_)) => ("Approves", "approves"),
     };
     let by = &counted.by;
-    let how = if counted.identity_only {
-        "; persons are not known, so separation of duties compared user names only"
-    } else {
-        ""
+    let how = match counted.person {
+        None => "; that is no known person, so separation of duties compared user names only",
+        Some(_) => "",
     };
     ("True", reason, format!("{by} {word}{how}"))
 }
@@ -319,10 +368,10 @@ pub enum Outcome {
 /// Whether the approvals that count suffice. Of each person the newest decision holds, and of two
 /// made in the same second the rejection; `needed` below one is one.
 pub fn enough<'a>(approvals: impl IntoIterator<Item = &'a Counted>, needed: i32) -> Outcome {
-    let mut latest: BTreeMap<&str, &Counted> = BTreeMap::new();
+    let mut latest: BTreeMap<Decider<'_>, &Counted> = BTreeMap::new();
     for approval in approvals {
         let rank = |counted: &Counted| (counted.at, counted.decision == Decision::Reject);
-        let held = latest.entry(&approval.by).or_insert(approval);
+        let held = latest.entry(approval.decider()).or_insert(approval);
         if rank(approval) > rank(held) {
             *held = approval;
         }
@@ -395,6 +444,7 @@ mod tests {
             tenant: Some("acme".into()),
             digests: [(1, DIGEST.to_owned())].into(),
             requester: Requester::User("requester".into()),
+            person: None,
             since: Some(at("2026-05-01T08:00:00.7Z")),
         }
     }
@@ -422,11 +472,24 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    fn persons() -> Persons {
+        let ids = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let (one, two) = (
+            ids(&["lead", "lead-admin"]),
+            ids(&["worker", "worker-admin"]),
+        );
+        Persons::new([
+            (Person::Staff("lead".into()), one.as_slice()),
+            (Person::Staff("worker".into()), two.as_slice()),
+        ])
+    }
+
     fn judge(patch: Value, asked: Option<&Asked>, guard_gap: bool) -> Standing {
         let context = Context {
             asked,
             now: at("2026-05-02T00:00:00Z"),
             guard_gap,
+            persons: &persons(),
         };
         standing(&approval(patch), &context)
     }
@@ -441,9 +504,9 @@ mod tests {
         let at = Timestamp::from_second(second).unwrap();
         Counted {
             by: by.into(),
+            person: None,
             decision,
             at,
-            identity_only: true,
         }
     }
 
@@ -451,9 +514,9 @@ mod tests {
     fn an_approval_by_somebody_else_on_the_current_digest_counts() {
         let expect = Counted {
             by: "approver".into(),
+            person: None,
             decision: Decision::Approve,
             at: at("2026-05-01T09:00:00Z"),
-            identity_only: true,
         };
         assert_eq!(
             judge(json!({}), Some(&asked()), false),
@@ -546,6 +609,51 @@ mod tests {
             json!({"/metadata/creationTimestamp": "2026-05-01T08:00:00Z"})
         ));
         assert!(counts(json!({"/spec/approver/username": "Requester"})));
+    }
+
+    #[test]
+    fn two_names_of_one_person_are_one_person() {
+        let asked = Asked {
+            requester: Requester::User("lead".into()),
+            ..asked()
+        };
+        let by = |name: &str| json!({"/spec/approver/username": name});
+        let void = Standing::Void(VoidReason::SelfApproval);
+        for own in ["lead", "lead-admin"] {
+            assert_eq!(judge(by(own), Some(&asked), false), void, "{own}");
+        }
+        let other = judge(by("worker-admin"), Some(&asked), false);
+        let Standing::Counts(counted) = other else {
+            panic!("{other:?}")
+        };
+        assert_eq!(counted.person, Some(Person::Staff("worker".into())));
+        let mut again = counted.clone();
+        again.by = "worker".into();
+        let outcome = enough(&[counted, again], 2);
+        assert_eq!(outcome, Outcome::Waiting { have: 1, need: 2 });
+    }
+
+    #[test]
+    fn only_a_known_person_lets_somebody_in_and_never_themselves() {
+        let asked = Asked {
+            action: Action::Activate,
+            kind: "AccessGrant".into(),
+            requester: Requester::Nobody,
+            person: Some("worker".into()),
+            ..asked()
+        };
+        let by = |name: &str| {
+            let patch = json!({
+                "/spec/action": "Activate", "/spec/subject/kind": "AccessGrant",
+                "/spec/approver/username": name
+            });
+            judge(patch, Some(&asked), false)
+        };
+        assert!(matches!(by("lead"), Standing::Counts(_)));
+        assert_eq!(by("approver"), Standing::Void(VoidReason::ApproverUnknown));
+        for own in ["worker", "worker-admin"] {
+            assert_eq!(by(own), Standing::Void(VoidReason::SelfApproval), "{own}");
+        }
     }
 
     #[test]
@@ -678,15 +786,15 @@ mod tests {
             assert_eq!((status, word), ("False", reason.reason()));
             assert!(word.chars().all(|c| c.is_ascii_alphabetic()) && !message.is_empty());
         }
-        let check = |decision, identity_only, expect: (&str, &str, &str)| {
+        let check = |decision, is_unknown: bool, expect: (&str, &str, &str)| {
             let counted = Counted {
-                identity_only,
+                person: (!is_unknown).then(|| Person::Staff("someone".into())),
                 ..counted("a", decision, 1)
             };
             let (status, reason, message) = condition(&Standing::Counts(counted));
             assert_eq!((status, reason, message.as_str()), expect);
         };
-        let only = "; persons are not known, so separation of duties compared user names only";
+        let only = "; that is no known person, so separation of duties compared user names only";
         check(
             Decision::Approve,
             true,

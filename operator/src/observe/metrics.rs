@@ -30,6 +30,7 @@ pub struct Metrics {
     undecodable: IntGaugeVec,
     /// What is said to be undecodable of kinds that are looked at as a whole.
     known_undecodable: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    grants: IntGaugeVec,
     holds: IntGaugeVec,
     holds_due: IntGauge,
     attestations: IntGaugeVec,
@@ -104,6 +105,11 @@ impl Metrics {
                 &["kind", "name"],
             ),
             known_undecodable: Mutex::default(),
+            grants: new.gauges(
+                "tenure_access_grants",
+                "AccessGrants by where they stand: pending, active, break-glass (active, and nobody approved it yet), ended.",
+                &["customertenant", "state"],
+            ),
             holds: new.gauges(
                 "tenure_legal_holds",
                 "LegalHolds by where they stand: holding, unrecorded (it stands and is not on record), gone (on record, and its object is gone), released.",
@@ -302,6 +308,15 @@ impl Metrics {
         }
         for name in &names {
             self.undecodable(kind, name, true);
+        }
+    }
+
+    /// Says how many grants of a tenant stand where.
+    pub fn grants(&self, tenant: &str, counts: &BTreeMap<&'static str, usize>) {
+        for (state, number) in counts {
+            self.grants
+                .with_label_values(&[tenant, state])
+                .set(count(*number));
         }
     }
 

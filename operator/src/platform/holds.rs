@@ -111,10 +111,12 @@ fn allowed(
     decided: &Decided,
     now: Timestamp,
 ) -> Option<Vec<Allowed>> {
+    let persons = context.access.persons();
     let look = Look {
         asked: Some(asked),
         now,
         guard_gap: decisions::guard_gap(context),
+        persons: &persons,
     };
     let about = decided
         .iter()
@@ -221,6 +223,7 @@ fn asked(context: &Context, hold: &LegalHold, held: &Held) -> Asked {
             held.placed_by.as_deref(),
             &context.accepted().gitops_appliers,
         ),
+        person: None,
         since: None,
     }
 }

@@ -18,6 +18,7 @@ use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
 
+use crate::access::{EVERYBODY, is_about_a_grant};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject, VoidReason,
     condition as approval_condition, current_digest, standing,
@@ -200,6 +201,7 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
     if changed {
         tracing::info!("platform settings changed");
         context.wake_all();
+        context.access.queue.wake(EVERYBODY);
     }
     Ok(())
 }
@@ -255,6 +257,7 @@ fn asked(context: &Context, policy: &TenancyPolicy) -> Asked {
                 .map(String::as_str),
             &appliers,
         ),
+        person: None,
         since: None,
     }
 }
@@ -358,7 +361,7 @@ async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error
         return Ok(());
     }
     let mut outcome = Ok(());
-    for approval in decisions::approvals(context) {
+    for approval in decisions::approvals(context).filter(|approval| !is_about_a_grant(approval)) {
         outcome = outcome.and(settle(context, &approval, gap, now).await);
     }
     outcome
@@ -376,6 +379,7 @@ async fn settle(
             asked,
             now,
             guard_gap,
+            persons: &context.access.persons(),
         };
         standing(approval, &look)
     };
@@ -434,7 +438,7 @@ async fn settle(
 }
 
 /// Writes a status, and takes in the answer.
-async fn say<K>(
+pub(crate) async fn say<K>(
     context: &Context,
     cache: &Cache<DeserializeGuard<K>>,
     object: &K,
@@ -484,7 +488,7 @@ fn is_tenant(context: &Context, name: &str, tenant_id: &str) -> bool {
 }
 
 /// What of a kind can be read; what cannot is shown, and skipped.
-fn readable<K>(context: &Context, cache: &Cache<DeserializeGuard<K>>) -> Vec<K>
+pub(crate) fn readable<K>(context: &Context, cache: &Cache<DeserializeGuard<K>>) -> Vec<K>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {

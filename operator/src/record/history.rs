@@ -64,6 +64,9 @@ pub fn of_tenant(before: Option<&TenantRecord>, after: &TenantRecord) -> Vec<Eve
             None => Event::TenantThawed { tenant: tenant() },
         });
     }
+    let known = |uid: &String| before.and_then(|before| before.grants.get(uid));
+    let grants = after.grants.iter();
+    events.extend(grants.flat_map(|(uid, granted)| granted.events(uid, known(uid))));
     if after.used && before.is_none_or(|before| !before.used) {
         events.push(Event::TenantUsed { tenant: tenant() });
     }

@@ -9,6 +9,7 @@
 mod attested;
 mod copy;
 mod given;
+mod granted;
 mod held;
 pub mod history;
 pub mod notes;
@@ -28,6 +29,7 @@ use thiserror::Error;
 pub use attested::Attested;
 pub use copy::ConfigMaps;
 pub use given::Given;
+pub use granted::{End, Granted};
 pub use held::{Allowed, Held, Released};
 pub use notes::Notes;
 pub use personal::without_personal_data;
@@ -166,6 +168,9 @@ pub struct TenantRecord {
     /// Why it is frozen, if it is.
     #[serde(default)]
     pub frozen: Option<FreezeReason>,
+    /// Access grants that were active, by the uid of the object, until nothing hangs on them any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Granted>,
     /// RFC 3339 instant at which the tenant ended; its name and tenantID are not used again.
     #[serde(default)]
     pub ended_at: Option<String>,

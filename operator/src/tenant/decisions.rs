@@ -151,11 +151,12 @@ pub fn guard_gap(context: &Context) -> bool {
 
 /// The Approval that made enough, where enough people approve what is asked.
 pub fn approved(context: &Context, asked: &Asked, now: Timestamp) -> Option<String> {
-    let guard_gap = guard_gap(context);
+    let (guard_gap, persons) = (guard_gap(context), context.access.persons());
     let look = Look {
         asked: Some(asked),
         now,
         guard_gap,
+        persons: &persons,
     };
     let counted: Vec<(String, Counted)> = decided(context)
         .filter_map(|approval| match standing(&approval, &look) {
@@ -196,6 +197,7 @@ fn asked(context: &Context, tenant: &CustomerTenant, subject: &Subject<'_>) -> A
                 .map(String::as_str),
             &appliers,
         ),
+        person: None,
         since: None,
     }
 }

@@ -327,7 +327,7 @@ async fn enforce(
     record.used = record.used || unused::holds_something(context, &record);
     // Record first, then act.
     match context.records.remember(&record).await {
-        Ok(()) => {}
+        Ok(()) => wake_grants(context, seen.record.as_ref(), &record),
         Err(error @ RecordError::TooLarge { .. }) => {
             let accepted = seen.record.clone();
             let halt = Halt::TooLarge(error.to_string());
@@ -419,7 +419,10 @@ async fn keep(
             context.hold(&record.tenant, record.namespaces.iter().map(String::as_str));
             // What was accepted is repaired whether or not this can be recorded now.
             let is_recorded = match context.records.remember(&record).await {
-                Ok(()) => true,
+                Ok(()) => {
+                    wake_grants(context, seen.record.as_ref(), &record);
+                    true
+                }
                 Err(error) if error.holds() => {
                     tracing::debug!(%error, "not recorded yet");
                     false
@@ -461,6 +464,13 @@ async fn keep(
         now,
     )
     .await
+}
+
+/// Who may be let in hangs on what is on record of the tenant.
+fn wake_grants(context: &Context, before: Option<&TenantRecord>, after: &TenantRecord) {
+    if before != Some(after) {
+        context.access.queue.wake(&after.tenant);
+    }
 }
 
 /// A deletion nobody approved got past the guards: a deleted object cannot come back to life, and

@@ -375,6 +375,9 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         adopted,
         namespaces,
         frozen: None,
+        grants: record
+            .map(|record| record.grants.clone())
+            .unwrap_or_default(),
         ended_at: None,
         base: record.and_then(|record| record.base),
     };

@@ -93,6 +93,7 @@ pub async fn end(
             ..record
         };
         context.records.remember(&ended).await?;
+        context.access.queue.wake(&ended.tenant);
         ended
     };
     for rendering in &ended.rendering.namespaces {

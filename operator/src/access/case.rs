@@ -1,0 +1,260 @@
+//! What the grants of one tenant depend on, collected from the caches and the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use tenure_crds::{AccessGrant, Approval, StaffMember};
+
+use super::standing::{Case, Role, Staff, Standing, Tenant, standing};
+use crate::approval::{Asked, DIGEST_VERSION, Persons, Requester, Subject, current_digest};
+use crate::assess::attested::{Around, Validity, validity};
+use crate::assess::bindings;
+use crate::context::Context;
+use crate::record::{Granted, TenantRecord};
+use crate::tenant::decisions;
+use crate::tenant::rendering::Hold;
+
+/// Control whose attestation says that a subcontractor's agreement is in order (DSA 2.10).
+const AGREEMENT: &str = "dsa-2.10-subcontractor-agreements";
+
+/// All that is seen of one tenant's grants.
+pub struct Seen {
+    /// The tenant's record, where there is one.
+    pub record: Option<TenantRecord>,
+    /// Its grants that can be read, the oldest first.
+    pub grants: Vec<AccessGrant>,
+    approvals: BTreeMap<String, Vec<Approval>>,
+    tenant: Tenant,
+    persons: Arc<Persons>,
+    guard_gap: bool,
+}
+
+impl Seen {
+    /// What stands in the caches and on record now.
+    pub fn of(context: &Context, tenant: &str, now: Timestamp) -> Self {
+        let record = context.records.tenant(tenant);
+        Self {
+            tenant: facts(context, tenant, record.as_ref(), now),
+            record,
+            grants: grants(context, tenant),
+            approvals: approvals(context, tenant),
+            persons: context.access.persons(),
+            guard_gap: decisions::guard_gap(context),
+        }
+    }
+
+    /// What is on record about a grant.
+    pub fn granted(&self, uid: &str) -> Option<&Granted> {
+        self.record.as_ref()?.grants.get(uid)
+    }
+
+    /// The decisions about a grant.
+    pub fn approvals(&self, grant: &AccessGrant) -> &[Approval] {
+        let found = self.approvals.get(&grant.name_any());
+        found.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Decisions about grants that there are none of.
+    pub fn stray_approvals(&self) -> impl Iterator<Item = &Approval> {
+        let is_there = |name: &str| self.grants.iter().any(|grant| grant.name_any() == name);
+        let stray = self
+            .approvals
+            .iter()
+            .filter(move |(name, _)| !is_there(name));
+        stray.flat_map(|(_, approvals)| approvals)
+    }
+
+    /// Who is known.
+    pub fn persons(&self) -> &Persons {
+        &self.persons
+    }
+
+    /// Whether stamps may be forged just now.
+    pub fn guard_gap(&self) -> bool {
+        self.guard_gap
+    }
+
+    /// Where a grant stands.
+    pub fn standing(&self, context: &Context, grant: &AccessGrant, now: Timestamp) -> Standing {
+        let uid = grant.uid().unwrap_or_default();
+        let guard = context.caches.staff.get("", &grant.spec.person);
+        let staff = staff(guard.as_deref());
+        let held = context.access.held(&grant.spec.person, &uid);
+        let asked = asked(context, grant);
+        let role = role(context, &grant.spec.role);
+        let case = Case {
+            grant,
+            granted: self.granted(&uid),
+            staff,
+            persons: &self.persons,
+            approvals: self.approvals(grant),
+            asked: &asked,
+            guard_gap: self.guard_gap,
+            tenant: &self.tenant,
+            role: &role,
+            held: &held,
+            mfa_reported: context.accepted().mfa.is_some(),
+        };
+        standing(&case, now)
+    }
+}
+
+fn grants(context: &Context, tenant: &str) -> Vec<AccessGrant> {
+    let all = context.caches.grants.all();
+    let readable = all.iter().filter_map(|guard| guard.0.as_ref().ok());
+    let mut found: Vec<AccessGrant> = readable
+        .filter(|grant| grant.spec.tenant_ref.name == tenant)
+        .cloned()
+        .collect();
+    found.sort_by_cached_key(|grant| (grant.creation_timestamp(), grant.name_any()));
+    found
+}
+
+fn approvals(context: &Context, tenant: &str) -> BTreeMap<String, Vec<Approval>> {
+    let mut found: BTreeMap<String, Vec<Approval>> = BTreeMap::new();
+    for guard in context.caches.approvals.all() {
+        let Ok(approval) = &guard.0 else { continue };
+        let spec = &approval.spec;
+        let is_theirs = spec
+            .tenant_ref
+            .as_ref()
+            .is_some_and(|named| named.name == tenant);
+        if is_theirs && is_about_a_grant(approval) {
+            let about = found.entry(spec.subject.name.clone()).or_default();
+            about.push(approval.clone());
+        }
+    }
+    found
+}
+
+/// Whether an Approval decides on access.
+pub fn is_about_a_grant(approval: &Approval) -> bool {
+    approval.spec.subject.kind == "AccessGrant"
+}
+
+fn staff(guard: Option<&DeserializeGuard<StaffMember>>) -> Staff<'_> {
+    match guard.map(|guard| guard.0.as_ref()) {
+        None => Staff::Unknown,
+        Some(Err(_)) => Staff::Unreadable,
+        Some(Ok(staff)) => Staff::Known(&staff.spec),
+    }
+}
+
+/// What a grant asks of those who decide.
+pub fn asked(context: &Context, grant: &AccessGrant) -> Asked {
+    let uid = grant.uid().unwrap_or_default();
+    let subject = Subject::GrantActivate(&grant.spec, &uid);
+    Asked {
+        action: subject.action(),
+        kind: subject.kind().into(),
+        name: grant.name_any(),
+        tenant_id: Some(grant.spec.tenant_id.clone()),
+        tenant: Some(grant.spec.tenant_ref.name.clone()),
+        digests: BTreeMap::from([(DIGEST_VERSION, current_digest(&subject))]),
+        requester: Requester::from_stamp(
+            grant.spec.requested_by.as_deref(),
+            &context.accepted().gitops_appliers,
+        ),
+        person: Some(grant.spec.person.clone()),
+        since: grant.creation_timestamp().map(|made| made.0),
+    }
+}
+
+fn role(context: &Context, name: &str) -> Role {
+    let found = context.caches.cluster_roles.get("", name);
+    let rules = found.as_ref().and_then(|role| role.rules.clone());
+    let dangers = rules.iter().flatten().filter_map(bindings::forbidden);
+    Role {
+        granted: context.accepted().grantable_roles.get(name).cloned(),
+        exists: found.is_some(),
+        dangers: dangers.collect(),
+    }
+}
+
+fn facts(context: &Context, tenant: &str, record: Option<&TenantRecord>, now: Timestamp) -> Tenant {
+    let Some(record) = record else {
+        return Tenant::default();
+    };
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let guard = context.caches.tenants.look("", tenant, |kept| {
+        kept.as_ref().ok().map(|packed| packed.open().spec)
+    });
+    // One that cannot be read is there all the same.
+    let is_gone = guard.is_none();
+    let declared = guard.flatten();
+    // Who is excluded or left out in either is: a change that shuts somebody out waits for nothing.
+    let exclusions = declared.iter().chain([&record.spec]);
+    let exclusions: BTreeSet<(String, String)> = exclusions
+        .flat_map(|spec| &spec.telework_exclusions)
+        .map(|exclusion| (exclusion.person.clone(), exclusion.since.clone()))
+        .collect();
+    let consented = record.spec.subcontractors.iter();
+    let consented = consented.filter(|one| {
+        declared.as_ref().is_none_or(|spec| {
+            spec.subcontractors
+                .iter()
+                .any(|other| other.name == one.name)
+        })
+    });
+    let in_use = record.rendering.namespaces.iter();
+    Tenant {
+        id: Some(record.tenant_id.clone()),
+        is_closed: record.ended_at.is_some() || record.frozen.is_some() || is_gone,
+        namespaces: in_use
+            .filter(|namespace| namespace.hold != Hold::Parked)
+            .map(|namespace| namespace.name.clone())
+            .collect(),
+        roles: context
+            .accepted()
+            .baseline(record.spec.classification)
+            .roles
+            .clone(),
+        telework_exclusions: exclusions.into_iter().collect(),
+        subcontractors: consented
+            .map(|one| {
+                (
+                    one.name.clone(),
+                    agreement(context, record, &one.name, today),
+                )
+            })
+            .collect(),
+    }
+}
+
+/// The last day on which the attested agreement with a subcontractor counts, where it does today.
+fn agreement(
+    context: &Context,
+    record: &TenantRecord,
+    subcontractor: &str,
+    today: Date,
+) -> Option<Date> {
+    let platform = context.records.platform()?;
+    let about = platform.attestations.iter().filter(|attested| {
+        let subject = &attested.subject;
+        let is_for_them = subject
+            .tenant_id
+            .as_ref()
+            .is_none_or(|id| *id == record.tenant_id);
+        attested.control == AGREEMENT
+            && subject.kind == tenure_crds::attestation::SubjectKind::Subcontractor
+            && subject.name.as_deref() == Some(subcontractor)
+            && is_for_them
+    });
+    let counts = about.filter(|attested| {
+        let around = Around {
+            all: &platform.attestations,
+            today,
+            control_known: true,
+            tenant_known: true,
+        };
+        validity(attested, &around) == Validity::Counts
+    });
+    counts
+        .filter_map(|attested| attested.valid_until.parse().ok())
+        .max()
+}

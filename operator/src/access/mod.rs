@@ -1,0 +1,128 @@
+//! Access of staff to tenants (DSA 2.0 to 2.4, 2.9, 2.10): who is let in, until when, and that it truly ends.
+//!
+//! [`standing::standing`] alone decides; it is pure. [`reconcile()`] makes it so, tenant by tenant: it ends first, then
+//! records, then lets in, then says.
+
+pub mod binding;
+mod case;
+mod people;
+mod reconcile;
+pub mod standing;
+mod status;
+pub mod why;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::approval::Persons;
+use crate::cluster::Queue;
+use crate::context::Context;
+pub use case::is_about_a_grant;
+pub use reconcile::reconcile;
+
+/// Name under which the queue holds what concerns everybody: who is known, and what of them.
+pub const EVERYBODY: &str = "";
+/// Tenants whose grants are looked at, at once.
+const CONCURRENCY: usize = 8;
+
+/// What the parts of access share. All of it can be computed again.
+pub struct Access {
+    /// Whose grants are due.
+    pub queue: Arc<Queue>,
+    persons: RwLock<Arc<Persons>>,
+    holding: Mutex<Holding>,
+}
+
+/// Roles that live grants give, by person and uid of the grant.
+type Holding = BTreeMap<String, BTreeMap<String, String>>;
+
+impl Access {
+    /// Nobody is known, nobody holds anything.
+    pub fn new(queue: Arc<Queue>) -> Self {
+        Self {
+            queue,
+            persons: RwLock::default(),
+            holding: Mutex::default(),
+        }
+    }
+
+    /// Who is known.
+    pub fn persons(&self) -> Arc<Persons> {
+        self.persons
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn know(&self, persons: Persons) {
+        *self.persons.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(persons);
+    }
+
+    /// Roles that a person holds through other grants than the one of this uid.
+    fn held(&self, person: &str, uid: &str) -> Vec<String> {
+        let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        let roles = holding.get(person).into_iter().flatten();
+        let others: BTreeSet<&String> = roles
+            .filter(|(other, _)| *other != uid)
+            .map(|(_, role)| role)
+            .collect();
+        others.into_iter().cloned().collect()
+    }
+
+    /// Notes that a person holds a role through a grant, or no longer does.
+    fn hold(&self, person: &str, uid: &str, role: Option<&str>) {
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        match role {
+            Some(role) => {
+                let held = holding.entry(person.to_owned()).or_default();
+                held.insert(uid.to_owned(), role.to_owned());
+            }
+            None => {
+                if let Some(held) = holding.get_mut(person) {
+                    held.remove(uid);
+                    if held.is_empty() {
+                        holding.remove(person);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Takes over from the record who holds what, and makes everybody's grants due: what ended while nobody led ends first.
+pub fn begin(context: &Context) {
+    context.access.know(people::known(context));
+    for record in context.records.all_lasting() {
+        for (uid, granted) in record
+            .grants
+            .iter()
+            .filter(|(_, granted)| granted.is_live())
+        {
+            context
+                .access
+                .hold(&granted.person, uid, Some(&granted.role));
+        }
+    }
+    for tenant in context.tenants() {
+        context.access.queue.wake(&tenant);
+    }
+    context.access.queue.wake(EVERYBODY);
+}
+
+/// Works on grants until `stop`.
+pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
+    let queue = context.access.queue.clone();
+    queue
+        .run(CONCURRENCY, stop, move |name| {
+            let context = context.clone();
+            async move {
+                match name.as_str() {
+                    EVERYBODY => people::settle(&context).await,
+                    _ => reconcile(&context, &name).await,
+                }
+            }
+        })
+        .await;
+}

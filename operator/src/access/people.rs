@@ -1,0 +1,204 @@
+//! Who is known, and whether grants of a StaffMember may be active.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use kube::ResourceExt;
+use tenure_crds::staff_member::Employment;
+use tenure_crds::{StaffMember, StaffMemberSpec, StaffMemberStatus};
+
+use super::why::Why;
+use crate::approval::{Owner, Person, Persons};
+use crate::context::Context;
+use crate::platform::{readable, say};
+use crate::tenant::status::condition;
+
+/// When what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Everybody who is known: the staff, and the customers' own people.
+pub fn known(context: &Context) -> Persons {
+    let staff = context.caches.staff.all();
+    let staff = staff.iter().filter_map(|guard| guard.0.as_ref().ok());
+    let mut known: Vec<(Person, Vec<String>)> = staff
+        .map(|staff| {
+            (
+                Person::Staff(staff.name_any()),
+                staff.spec.identities.clone(),
+            )
+        })
+        .collect();
+    for tenant in context.caches.tenants.names_in("") {
+        let guard = context.caches.tenants.get("", &tenant);
+        let Some(object) = guard.as_ref().and_then(|guard| guard.0.as_ref().ok()) else {
+            continue;
+        };
+        known.extend(object.spec.customer.persons.iter().map(|person| {
+            let who = Person::Customer {
+                tenant: tenant.clone(),
+                name: person.name.clone(),
+            };
+            (who, person.identities.clone())
+        }));
+    }
+    let known = known.iter();
+    Persons::new(known.map(|(person, identities)| (person.clone(), identities.as_slice())))
+}
+
+/// Takes in who is known, makes every tenant's grants due, and says on each StaffMember whether it is eligible.
+pub async fn settle(context: &Context) -> Option<Duration> {
+    context.access.know(known(context));
+    for tenant in context.tenants() {
+        context.access.queue.wake(&tenant);
+    }
+    let now = Timestamp::now();
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let persons = context.access.persons();
+    let mut failed = false;
+    for staff in readable(context, &context.caches.staff) {
+        let Some(next) = told(&staff, &persons, today, now) else {
+            continue;
+        };
+        let said = say(
+            context,
+            &context.caches.staff,
+            &next,
+            "writing a StaffMember's status",
+        );
+        if let Err(error) = said.await {
+            context.metrics.failed(error.reason());
+            tracing::warn!(%error, reason = error.reason(), "a StaffMember's standing is not said; trying again");
+            failed = true;
+        }
+    }
+    let tomorrow = today.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    let midnight = Duration::try_from(tomorrow.timestamp().duration_since(now)).ok()?;
+    Some(if failed { AGAIN } else { midnight })
+}
+
+/// The StaffMember with its new status, where it differs from what it says. Pure.
+fn told(
+    staff: &StaffMember,
+    persons: &Persons,
+    today: Date,
+    now: Timestamp,
+) -> Option<StaffMember> {
+    let before = staff.status.clone().unwrap_or_default();
+    let generation = staff.metadata.generation;
+    let make = |kind: &str, status: &str, reason: &str, message: &str| {
+        condition(
+            &before.conditions,
+            kind,
+            status,
+            reason,
+            message,
+            generation,
+            now,
+        )
+    };
+    let eligible = match missing(&staff.spec, persons, today) {
+        None => make(
+            "Eligible",
+            "True",
+            "Eligible",
+            "grants of this person may be active",
+        ),
+        Some((why, message)) => make("Eligible", "False", why.as_str(), &message),
+    };
+    let next = StaffMemberStatus {
+        observed_generation: generation,
+        conditions: vec![
+            eligible,
+            make("Ready", "True", "Settled", "what it says is known"),
+        ],
+    };
+    (next != before).then(|| StaffMember {
+        status: Some(next),
+        ..staff.clone()
+    })
+}
+
+/// What keeps every grant of a person from being active, wherever it is for.
+fn missing(spec: &StaffMemberSpec, persons: &Persons, today: Date) -> Option<(Why, String)> {
+    if spec.status == Employment::Left {
+        return Some((Why::PersonLeft, "the person left".into()));
+    }
+    let mut identities = spec.identities.iter();
+    if let Some(shared) = identities.find(|identity| persons.owner(identity) == Owner::Several) {
+        let message =
+            format!("{shared} belongs to several persons: it tells nobody apart (DSA 2.4)");
+        return Some((Why::IdentityShared, message));
+    }
+    let unsigned = [
+        (&spec.acceptable_use, "acceptable-use policy (DSA 2.3)"),
+        (&spec.confidentiality, "confidentiality (SEC 1)"),
+    ];
+    if let Some((_, what)) = unsigned.iter().find(|(signature, _)| signature.is_none()) {
+        return Some((Why::PolicyUnsigned, format!("not signed: {what}")));
+    }
+    if trained_until(spec, today).is_none() {
+        let message = "not trained within the last 12 months (DSA 2.2)";
+        return Some((Why::TrainingExpired, message.into()));
+    }
+    None
+}
+
+/// The last day on which a person's training counts, where it does today: at most twelve months old (DSA 2.2).
+pub fn trained_until(spec: &StaffMemberSpec, today: Date) -> Option<Date> {
+    let completed: Date = spec.training.as_ref()?.completed_on.parse().ok()?;
+    let last = completed.checked_add(Span::new().months(12)).ok()?;
+    (completed <= today && today <= last).then_some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn staff(spec: serde_json::Value) -> StaffMemberSpec {
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn whole() -> serde_json::Value {
+        json!({
+            "identities": ["worker"], "status": "Active", "training": {"completedOn": "2026-01-31"},
+            "acceptableUse": {"signedOn": "2026-01-01"}, "confidentiality": {"signedOn": "2026-01-01"}
+        })
+    }
+
+    #[test]
+    fn what_is_missing_is_named_and_a_training_counts_for_twelve_months() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let persons = Persons::default();
+        let why = |change: &dyn Fn(&mut serde_json::Value), today: &str| {
+            let mut spec = whole();
+            change(&mut spec);
+            missing(&staff(spec), &persons, day(today)).map(|(why, _)| why)
+        };
+        let as_is = |_: &mut serde_json::Value| {};
+        assert_eq!(why(&as_is, "2026-01-31"), None);
+        assert_eq!(why(&as_is, "2027-01-31"), None);
+        assert_eq!(why(&as_is, "2027-02-01"), Some(Why::TrainingExpired));
+        assert_eq!(why(&as_is, "2026-01-30"), Some(Why::TrainingExpired));
+        let without = |field: &'static str| {
+            move |spec: &mut serde_json::Value| drop(spec.as_object_mut().unwrap().remove(field))
+        };
+        assert_eq!(
+            why(&without("training"), "2026-02-01"),
+            Some(Why::TrainingExpired)
+        );
+        assert_eq!(
+            why(&without("acceptableUse"), "2026-02-01"),
+            Some(Why::PolicyUnsigned)
+        );
+        assert_eq!(
+            why(&without("confidentiality"), "2026-02-01"),
+            Some(Why::PolicyUnsigned)
+        );
+        let left = |spec: &mut serde_json::Value| spec["status"] = json!("Left");
+        assert_eq!(why(&left, "2026-02-01"), Some(Why::PersonLeft));
+    }
+}

@@ -1,0 +1,479 @@
+//! One tenant's grants made so: what ended loses its bindings first, what begins is on record before anybody gets in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use serde_json::Value;
+use tenure_crds::{AccessGrant, Approval, keys};
+
+use super::binding;
+use super::case::Seen;
+use super::standing::Standing;
+use super::status::{self, Said};
+use super::why::Why;
+use crate::approval::{Subject, current_digest};
+use crate::cluster::{Kind, Needed, WriteError};
+use crate::context::Context;
+use crate::platform::say as say_status;
+use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
+use crate::tenant::Error;
+
+/// Writes at once for one tenant.
+const AT_ONCE: usize = 16;
+/// Most live grants of one tenant that are kept on record.
+const MOST_LIVE: usize = 1_000;
+/// An end is remembered this much longer than its window: clocks step.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+/// When what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Times a record that somebody else changed is read again at once.
+const TRIES: usize = 3;
+
+/// Remembered grants of a tenant, by uid.
+type Grants = BTreeMap<String, Granted>;
+
+/// What one look at a tenant's grants came to.
+#[derive(Default)]
+struct Work {
+    standings: Vec<(AccessGrant, Standing)>,
+    grants: Grants,
+}
+
+/// Looks at every grant of a tenant and makes it so.
+#[tracing::instrument(skip_all, fields(tenant = %tenant))]
+pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
+    let now = Timestamp::now();
+    let (work, mut failed) = settle(context, tenant, now).await;
+    let refused = let_in(context, tenant, &work.grants).await;
+    failed |= !refused.is_empty();
+    let seen = Seen::of(context, tenant, now);
+    failed |= say(context, &seen, &work, &refused, now).await;
+    context.metrics.grants(tenant, &counts(&work));
+    failed |= !remaining(context, tenant, &work.grants).is_empty();
+    let next = work
+        .standings
+        .iter()
+        .filter_map(|(_, standing)| standing.again());
+    let due = next.min().map(|at| until(at, now));
+    match failed {
+        true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
+        false => due,
+    }
+}
+
+/// Ends what ends, and records. Where the record takes nothing, nobody new is let in.
+async fn settle(context: &Context, tenant: &str, now: Timestamp) -> (Work, bool) {
+    let mut failed = false;
+    for _ in 0..TRIES {
+        let seen = Seen::of(context, tenant, now);
+        let mut work = weigh(context, &seen, now);
+        failed |= !end(context, tenant, &work.grants).await;
+        let Some(record) = seen.record else {
+            return (work, failed);
+        };
+        match remember(context, record.clone(), &work.grants).await {
+            Ok(()) => return (work, failed),
+            Err(RecordError::Outdated { .. }) => {}
+            Err(error) => {
+                context.metrics.failed(error.reason());
+                tracing::warn!(%error, reason = error.reason(), "grants are not on record: nobody new is let in; ends are made all the same");
+                keep_out(context, &mut work, &record.grants, &error);
+                return (work, true);
+            }
+        }
+    }
+    // Somebody else writes all the time: later.
+    (Work::default(), true)
+}
+
+/// Where every grant stands, and what is to be remembered.
+fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
+    let mut work = Work {
+        grants: seen
+            .record
+            .as_ref()
+            .map(|record| record.grants.clone())
+            .unwrap_or_default(),
+        ..Work::default()
+    };
+    for grant in &seen.grants {
+        let mut standing = seen.standing(context, grant, now);
+        let uid = grant.uid().unwrap_or_default();
+        if matches!(standing, Standing::Active { .. }) && !has_room(&work.grants, &uid) {
+            standing = Standing::waits(Why::TooMany, Why::TooMany.meaning());
+        }
+        note(context, &mut work.grants, grant, &standing, now);
+        work.standings.push((grant.clone(), standing));
+    }
+    let is_there = |uid: &str| {
+        seen.grants
+            .iter()
+            .any(|grant| grant.uid().as_deref() == Some(uid))
+    };
+    for (uid, granted) in &mut work.grants {
+        if granted.is_live() && !is_there(uid) {
+            close(context, uid, granted, Why::Deleted, now);
+        }
+    }
+    work.grants
+        .retain(|uid, granted| is_there(uid) || !is_forgotten(granted, now));
+    work
+}
+
+fn has_room(grants: &Grants, uid: &str) -> bool {
+    grants.contains_key(uid)
+        || grants.values().filter(|granted| granted.is_live()).count() < MOST_LIVE
+}
+
+fn is_forgotten(granted: &Granted, now: Timestamp) -> bool {
+    let over = granted.not_after.parse::<Timestamp>().ok();
+    let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
+    !granted.is_live() && forgotten.is_none_or(|forgotten| forgotten < now)
+}
+
+/// Brings what is remembered to where a grant stands.
+fn note(
+    context: &Context,
+    grants: &mut Grants,
+    grant: &AccessGrant,
+    standing: &Standing,
+    now: Timestamp,
+) {
+    let uid = grant.uid().unwrap_or_default();
+    match standing {
+        Standing::Pending { .. } => {}
+        Standing::Ended { why, .. } => {
+            if let Some(granted) = grants.get_mut(&uid) {
+                close(context, &uid, granted, *why, now);
+            }
+        }
+        Standing::Active {
+            identity,
+            approvals,
+            ..
+        } => {
+            let granted = grants
+                .entry(uid.clone())
+                .or_insert_with(|| begun(context, grant, identity, now));
+            granted.not_after.clone_from(&grant.spec.not_after);
+            granted.approved_by = approvals
+                .iter()
+                .map(|(uid, name)| Allowed {
+                    uid: uid.clone(),
+                    name: name.clone(),
+                })
+                .collect();
+            context
+                .access
+                .hold(&granted.person, &uid, Some(&granted.role));
+        }
+    }
+}
+
+fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Timestamp) {
+    if granted.ended.is_none() {
+        granted.ended = Some(End {
+            at: now.to_string(),
+            why: why.as_str().into(),
+        });
+    }
+    context.access.hold(&granted.person, uid, None);
+}
+
+/// What is remembered of a grant that begins.
+fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp) -> Granted {
+    let spec = &grant.spec;
+    let staff = context.caches.staff.get("", &spec.person);
+    let staff = staff.as_ref().and_then(|guard| guard.0.as_ref().ok());
+    Granted {
+        name: grant.name_any(),
+        person: spec.person.clone(),
+        identity: identity.to_owned(),
+        job_role: staff.and_then(|staff| staff.spec.job_role.clone()),
+        role: spec.role.clone(),
+        namespaces: spec.namespaces.clone(),
+        ticket: spec.ticket.clone(),
+        digest: current_digest(&Subject::GrantActivate(
+            spec,
+            &grant.uid().unwrap_or_default(),
+        )),
+        requested_by: spec.requested_by.clone(),
+        break_glass: spec.break_glass.unwrap_or_default(),
+        activated_at: now.to_string(),
+        not_after: spec.not_after.clone(),
+        approved_by: Vec::new(),
+        ended: None,
+    }
+}
+
+async fn remember(
+    context: &Context,
+    record: TenantRecord,
+    grants: &Grants,
+) -> Result<(), RecordError> {
+    if record.grants == *grants {
+        return Ok(());
+    }
+    let next = TenantRecord {
+        grants: grants.clone(),
+        ..record
+    };
+    context.records.remember(&next).await
+}
+
+/// What could not be recorded lets nobody in; what was on record before stays as it was, unless it ends.
+fn keep_out(context: &Context, work: &mut Work, known: &Grants, error: &RecordError) {
+    for (grant, standing) in &mut work.standings {
+        let uid = grant.uid().unwrap_or_default();
+        if matches!(standing, Standing::Active { .. }) && !known.contains_key(&uid) {
+            context.access.hold(&grant.spec.person, &uid, None);
+            *standing = Standing::waits(Why::Unrecorded, &error.to_string());
+        }
+    }
+    work.grants.retain(|uid, _| known.contains_key(uid));
+}
+
+/// Deletes every binding of a grant that is not live. Answers whether all are gone.
+async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
+    let surplus = remaining(context, tenant, grants);
+    let mut deleting = futures::stream::iter(surplus)
+        .map(|live| async move {
+            let deleted = context.writer.delete(Kind::RoleBinding, &live).await;
+            (live, deleted)
+        })
+        .buffer_unordered(AT_ONCE);
+    let mut all = true;
+    while let Some((live, deleted)) = deleting.next().await {
+        match deleted {
+            Ok(()) => {
+                let part = |key: &str| live["metadata"][key].as_str().unwrap_or_default();
+                let caches = &context.caches;
+                caches.forget(Kind::RoleBinding, part("namespace"), part("name"));
+            }
+            Err(error) => {
+                fail(
+                    context,
+                    &error,
+                    "a binding of a grant that ended still stands",
+                );
+                all = false;
+            }
+        }
+    }
+    all
+}
+
+/// Bindings of grants that are not live, in every namespace that is or was the tenant's.
+fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
+    let record = context.records.tenant(tenant);
+    let namespaces = record.iter().flat_map(|record| &record.namespaces);
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        let names = context.caches.bindings.names_in(namespace);
+        for name in names
+            .iter()
+            .filter(|name| name.starts_with(binding::PREFIX))
+        {
+            let Some(live) = context.caches.live(Kind::RoleBinding, namespace, name) else {
+                continue;
+            };
+            let is_live = name
+                .strip_prefix(binding::PREFIX)
+                .and_then(|uid| grants.get(uid));
+            let is_wanted = is_live
+                .is_some_and(|granted| granted.is_live() && granted.namespaces.contains(namespace));
+            if !is_wanted && live["metadata"]["labels"][keys::GRANT].is_string() {
+                found.push(live);
+            }
+        }
+    }
+    found
+}
+
+/// A binding that is to be made, or made right.
+struct Wanted {
+    uid: String,
+    desired: Value,
+    live: Option<Value>,
+}
+
+/// Makes the bindings of every live grant. Answers the uids of those the API server refused, with why.
+async fn let_in(context: &Context, tenant: &str, grants: &Grants) -> BTreeMap<String, String> {
+    let mut refused = BTreeMap::new();
+    let Some(record) = context.records.tenant(tenant) else {
+        return refused;
+    };
+    let mut writing = futures::stream::iter(wanted(context, &record, grants))
+        .map(|Wanted { uid, desired, live }| async move {
+            let writer = &context.writer;
+            let written = writer.converge(Kind::RoleBinding, &desired, live.as_ref());
+            (uid, written.await)
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((uid, written)) = writing.next().await {
+        match written {
+            Ok(written) => context.caches.remember(Kind::RoleBinding, written),
+            Err(error) => {
+                fail(context, &error, "a grant's binding was not made");
+                refused.insert(uid, error.to_string());
+            }
+        }
+    }
+    refused
+}
+
+fn wanted(context: &Context, record: &TenantRecord, grants: &Grants) -> Vec<Wanted> {
+    let marks = (record.tenant.as_str(), record.tenant_id.as_str());
+    let mut wanted = Vec::new();
+    for (uid, granted) in grants.iter().filter(|(_, granted)| granted.is_live()) {
+        for binding in binding::bindings(marks, uid, granted) {
+            let (namespace, name) = (binding.namespace().unwrap_or_default(), binding.name_any());
+            let live = context.caches.live(Kind::RoleBinding, &namespace, &name);
+            let desired = serde_json::to_value(binding).unwrap_or_default();
+            if !matches!(Needed::between(&desired, live.as_ref()), Needed::Nothing) {
+                wanted.push(Wanted {
+                    uid: uid.clone(),
+                    desired,
+                    live,
+                });
+            }
+        }
+    }
+    wanted
+}
+
+fn fail(context: &Context, error: &WriteError, what: &'static str) {
+    context.metrics.failed("Api");
+    tracing::warn!(%error, what);
+}
+
+/// Says on every grant, and on every decision about one, where it stands. Answers whether something failed.
+async fn say(
+    context: &Context,
+    seen: &Seen,
+    work: &Work,
+    refused: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> bool {
+    let mut failed = false;
+    for (grant, standing) in &work.standings {
+        let uid = grant.uid().unwrap_or_default();
+        let granted = work.grants.get(&uid);
+        let asked = super::case::asked(context, grant);
+        let needed = context
+            .accepted()
+            .grantable_roles
+            .get(&grant.spec.role)
+            .map_or(1, |role| role.approvals);
+        let said = Said {
+            standing,
+            granted,
+            refused: refused.get(&uid).map(String::as_str),
+            asked: &asked,
+            needed,
+        };
+        if let Some(next) = status::grant(grant, &said, now) {
+            announce(context, grant, standing, granted.is_some()).await;
+            let told = say_status(
+                context,
+                &context.caches.grants,
+                &next,
+                "writing an AccessGrant's status",
+            );
+            failed |= !told_or_logged(context, told.await);
+        }
+        for approval in seen.approvals(grant) {
+            let is_used = granted.is_some_and(|granted| {
+                let mut by = granted.approved_by.iter();
+                by.any(|by| Some(&by.uid) == approval.uid().as_ref())
+            });
+            let next = status::approval(approval, &asked, seen, is_used, standing, now);
+            failed |= !say_approval(context, next).await;
+        }
+    }
+    for approval in seen.stray_approvals() {
+        failed |= !say_approval(context, status::approval_of_nothing(approval, now)).await;
+    }
+    failed
+}
+
+async fn say_approval(context: &Context, next: Option<Approval>) -> bool {
+    let Some(next) = next else {
+        return true;
+    };
+    let cache = &context.caches.approvals;
+    let told = say_status(context, cache, &next, "writing an Approval's status");
+    told_or_logged(context, told.await)
+}
+
+fn told_or_logged(context: &Context, told: Result<(), Error>) -> bool {
+    match told {
+        Ok(()) => true,
+        Err(error) => {
+            context.metrics.failed(error.reason());
+            tracing::warn!(%error, reason = error.reason(), "a standing is not said; trying again");
+            false
+        }
+    }
+}
+
+/// Tells people what changed.
+async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, was_let_in: bool) {
+    use kube::Resource as _;
+    let about = grant.object_ref(&());
+    let spec = &grant.spec;
+    let (who, place) = (&spec.person, spec.namespaces.join(", "));
+    let before = grant.status.iter().flat_map(|status| &status.conditions);
+    let mut active = before.filter(|condition| condition.type_ == "Active");
+    let was_active = active.any(|condition| condition.status == "True");
+    match standing {
+        Standing::Active { until, .. } if !was_active => {
+            let note = format!("{who} is let into {place} as {} until {until}", spec.role);
+            match spec.break_glass.unwrap_or_default() {
+                true => {
+                    context
+                        .events
+                        .warn(&about, "BreakGlass", "Activate", note)
+                        .await
+                }
+                false => {
+                    context
+                        .events
+                        .note(&about, "Activated", "Activate", note)
+                        .await
+                }
+            }
+        }
+        Standing::Ended { why, message } if was_let_in && was_active => {
+            let note = format!("{who} is no longer let into {place}: {message}");
+            context.events.note(&about, why.as_str(), "End", note).await;
+        }
+        _ => {}
+    }
+}
+
+fn counts(work: &Work) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::from([
+        ("pending", 0),
+        ("active", 0),
+        ("break-glass", 0),
+        ("ended", 0),
+    ]);
+    for (_, standing) in &work.standings {
+        let state = match standing {
+            Standing::Pending { .. } => "pending",
+            Standing::Active { approvals, .. } if approvals.is_empty() => "break-glass",
+            Standing::Active { .. } => "active",
+            Standing::Ended { .. } => "ended",
+        };
+        *counts.entry(state).or_default() += 1;
+    }
+    counts
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
+}

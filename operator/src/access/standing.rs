@@ -1,0 +1,647 @@
+//! Where an access grant stands: the one place in which it is decided whether somebody is let in (DSA 2.0 to 2.4, 2.9, 2.10).
+//!
+//! Pure. What is missing or cannot be read lets nobody in, and ends what was active. What has ended stays ended.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use tenure_crds::access_grant::{Credential, Location};
+use tenure_crds::staff_member::Employment;
+use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
+
+use super::people::trained_until;
+use super::why::Why;
+use crate::approval::{
+    Asked, Context as Look, Counted, Outcome, Owner, Persons, Requester, Standing as Decision,
+    enough, standing as decision,
+};
+use crate::policy::accepted::ParsedRole;
+use crate::record::Granted;
+
+/// How long a break-glass grant may be active before somebody approved it.
+pub const BREAK_GLASS: SignedDuration = SignedDuration::from_hours(24);
+/// Shortest window of a session: its tokens live ten minutes at least and end a minute before the grant.
+pub const SHORTEST_SESSION: SignedDuration = SignedDuration::from_mins(15);
+
+/// A person as the sync knows them.
+#[derive(Clone, Copy, Debug)]
+pub enum Staff<'a> {
+    /// There is this StaffMember.
+    Known(&'a StaffMemberSpec),
+    /// There is none of that name.
+    Unknown,
+    /// There is one, and it cannot be read.
+    Unreadable,
+}
+
+/// What a grant needs to know of its tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Tenant {
+    /// Its UUID, where it is on record.
+    pub id: Option<String>,
+    /// Whether it ended, or is frozen: then nobody gets in.
+    pub is_closed: bool,
+    /// Full names of its namespaces that are in use.
+    pub namespaces: Vec<String>,
+    /// Roles its classification allows; all where absent.
+    pub roles: Option<std::collections::BTreeSet<String>>,
+    /// Persons the customer excluded from remote work, with the date from which.
+    pub telework_exclusions: Vec<(String, String)>,
+    /// Subcontractors it consented to, each with the last day of its attested agreement, where there is one that counts.
+    pub subcontractors: Vec<(String, Option<Date>)>,
+}
+
+/// What is known of a role.
+#[derive(Clone, Debug, Default)]
+pub struct Role {
+    /// As TenancyPolicy grants it, where it does.
+    pub granted: Option<ParsedRole>,
+    /// Whether there is such a ClusterRole.
+    pub exists: bool,
+    /// What in its rules may never be granted.
+    pub dangers: Vec<String>,
+}
+
+/// All that a grant's standing depends on beside the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The grant.
+    pub grant: &'a AccessGrant,
+    /// What is on record about it.
+    pub granted: Option<&'a Granted>,
+    /// Whom it lets in.
+    pub staff: Staff<'a>,
+    /// Everybody who is known.
+    pub persons: &'a Persons,
+    /// Decisions about it.
+    pub approvals: &'a [Approval],
+    /// What asks for them.
+    pub asked: &'a Asked,
+    /// Whether the stamps of who asked and who approved may be forged just now.
+    pub guard_gap: bool,
+    /// Where it lets in.
+    pub tenant: &'a Tenant,
+    /// As what.
+    pub role: &'a Role,
+    /// Roles that other active grants of the same person give.
+    pub held: &'a [String],
+    /// Whether a second factor is reported to the API server, which then asks for it.
+    pub mfa_reported: bool,
+}
+
+/// Where a grant stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// Nobody is let in, yet.
+    Pending {
+        /// What it waits for.
+        why: Why,
+        /// In words: what, and what to do.
+        message: String,
+        /// When it may stand elsewhere by itself.
+        again: Option<Timestamp>,
+    },
+    /// The person is let in.
+    Active {
+        /// The identity that is bound.
+        identity: String,
+        /// When it ends, at the latest.
+        until: Timestamp,
+        /// The Approvals that count, by uid and name, sorted by name; empty for break-glass that nobody approved yet.
+        approvals: Vec<(String, String)>,
+        /// When it may stand elsewhere by itself.
+        again: Timestamp,
+    },
+    /// It is over for good.
+    Ended {
+        /// What ended it.
+        why: Why,
+        /// In words.
+        message: String,
+    },
+}
+
+impl Standing {
+    /// One that lets nobody in, for a reason outside the grant.
+    pub fn waits(why: Why, message: &str) -> Self {
+        Self::Pending {
+            why,
+            message: message.to_owned(),
+            again: None,
+        }
+    }
+
+    /// When it may stand elsewhere by itself.
+    pub fn again(&self) -> Option<Timestamp> {
+        match self {
+            Self::Pending { again, .. } => *again,
+            Self::Active { again, .. } => Some(*again),
+            Self::Ended { .. } => None,
+        }
+    }
+}
+
+/// Something that keeps a person out.
+struct Obstacle {
+    why: Why,
+    message: String,
+    again: Option<Timestamp>,
+}
+
+impl Obstacle {
+    fn new(why: Why, message: impl Into<String>) -> Self {
+        Self {
+            why,
+            message: message.into(),
+            again: None,
+        }
+    }
+}
+
+/// The window as it can be read.
+struct Window {
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// Where the grant stands at `now`.
+pub fn standing(case: &Case<'_>, now: Timestamp) -> Standing {
+    let spec = &case.grant.spec;
+    if let Some(end) = case.granted.and_then(|granted| granted.ended.as_ref()) {
+        let why = Why::from_word(&end.why);
+        return ended(why, format!("it ended at {}: {}", end.at, why.meaning()));
+    }
+    if let Some((why, message)) = said_ended(case.grant) {
+        return ended(why, message);
+    }
+    let Some(window) = window(case) else {
+        return ended(Why::Invalid, "notBefore or notAfter cannot be read");
+    };
+    if now >= window.until {
+        return ended(
+            Why::WindowOver,
+            format!("its window ended at {}", spec.not_after),
+        );
+    }
+    if let Some(revoked) = &spec.revoked {
+        return ended(Why::Revoked, format!("revoked: {}", revoked.reason));
+    }
+    let was_active = case.granted.is_some();
+    let mut horizon = window.until;
+    if let Some(obstacle) = obstacle(case, &window, now, &mut horizon) {
+        return match was_active {
+            true => ended(obstacle.why, obstacle.message),
+            false => Standing::Pending {
+                why: obstacle.why,
+                message: obstacle.message,
+                again: Some(obstacle.again.unwrap_or(window.until).min(window.until)),
+            },
+        };
+    }
+    decided(case, &window, now, horizon)
+}
+
+/// What the status says of an end that the record could not take yet: an end is never taken back, whatever became of its cause.
+fn said_ended(grant: &AccessGrant) -> Option<(Why, String)> {
+    let conditions = grant.status.iter().flat_map(|status| &status.conditions);
+    let mut said =
+        conditions.filter(|condition| condition.type_ == "Ended" && condition.status == "True");
+    said.next()
+        .map(|condition| (Why::from_word(&condition.reason), condition.message.clone()))
+}
+
+/// Once nothing stands in the way: what people decided.
+fn decided(case: &Case<'_>, window: &Window, now: Timestamp, horizon: Timestamp) -> Standing {
+    let is_break_glass = case.grant.spec.break_glass.unwrap_or_default();
+    let identity = identity(case).unwrap_or_default().to_owned();
+    let active = |approvals: Vec<(String, String)>, again: Timestamp| Standing::Active {
+        identity: identity.clone(),
+        until: window.until,
+        approvals,
+        again: again.min(window.until),
+    };
+    let (outcome, approvals) = tally(case, now);
+    if let Outcome::Rejected { by } = &outcome {
+        return ended(Why::Rejected, format!("rejected by {}", by.join(" and ")));
+    }
+    let known = case.granted.map(|granted| granted.approvals());
+    if let Some(known) = known.filter(|known| !known.is_empty()) {
+        // Decided when it began; what became of the Approvals since changes nothing.
+        return active(known, horizon);
+    }
+    if let Outcome::Approved { .. } = outcome {
+        return match now < window.from {
+            false => active(approvals, horizon),
+            true => Standing::Pending {
+                why: Why::Scheduled,
+                message: format!("approved; it begins at {}", window.from),
+                again: Some(window.from),
+            },
+        };
+    }
+    if is_break_glass {
+        return break_glass(case, now, horizon, &active);
+    }
+    let Outcome::Waiting { have, need } = outcome else {
+        return ended(Why::Invalid, "its decisions cannot be counted");
+    };
+    Standing::Pending {
+        why: Why::AwaitingApproval,
+        message: format!(
+            "{have} of {need} approvals: somebody else than the person and than who asked approves what stands under status.pendingApprovals"
+        ),
+        again: Some(
+            earliest_expiry(case, now)
+                .unwrap_or(window.until)
+                .min(window.until),
+        ),
+    }
+}
+
+fn break_glass(
+    case: &Case<'_>,
+    now: Timestamp,
+    horizon: Timestamp,
+    active: &impl Fn(Vec<(String, String)>, Timestamp) -> Standing,
+) -> Standing {
+    let since = case.granted.and_then(|granted| granted.activated_at());
+    let deadline = since.unwrap_or(now).saturating_add(BREAK_GLASS);
+    let deadline = deadline.unwrap_or(now);
+    if now >= deadline {
+        return ended(
+            Why::BreakGlassUnapproved,
+            "nobody approved this emergency access within 24 hours",
+        );
+    }
+    active(Vec::new(), horizon.min(deadline))
+}
+
+/// What the decisions about the grant come to, and which count for it.
+fn tally(case: &Case<'_>, now: Timestamp) -> (Outcome, Vec<(String, String)>) {
+    let look = Look {
+        asked: Some(case.asked),
+        now,
+        guard_gap: case.guard_gap,
+        persons: case.persons,
+    };
+    let counted: Vec<(Counted, &Approval)> = case
+        .approvals
+        .iter()
+        .filter_map(|approval| match decision(approval, &look) {
+            Decision::Counts(counted) => Some((counted, approval)),
+            Decision::Void(_) => None,
+        })
+        .collect();
+    let needed = case.role.granted.as_ref().map_or(1, |role| role.approvals);
+    let outcome = enough(counted.iter().map(|(counted, _)| counted), needed);
+    let mut for_it: Vec<(String, String)> = counted
+        .iter()
+        .filter(|(counted, _)| counted.decision == tenure_crds::approval::Decision::Approve)
+        .map(|(_, approval)| (approval.uid().unwrap_or_default(), approval.name_any()))
+        .collect();
+    for_it.sort_by(|left, right| left.1.cmp(&right.1));
+    (outcome, for_it)
+}
+
+fn earliest_expiry(case: &Case<'_>, now: Timestamp) -> Option<Timestamp> {
+    let ends = case
+        .approvals
+        .iter()
+        .filter_map(crate::approval::expires_at);
+    ends.filter(|end| *end > now).min()
+}
+
+/// The first thing that keeps the person out. What will by itself brings `horizon` forward.
+fn obstacle(
+    case: &Case<'_>,
+    window: &Window,
+    now: Timestamp,
+    horizon: &mut Timestamp,
+) -> Option<Obstacle> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    place(case)
+        .or_else(|| asker(case))
+        .or_else(|| role(case, window))
+        .or_else(|| person(case))
+        .or_else(|| training(case, today, horizon))
+        .or_else(|| remote(case, today, horizon))
+        .or_else(|| employer(case, today, horizon))
+}
+
+/// The tenant, and where in it.
+fn place(case: &Case<'_>) -> Option<Obstacle> {
+    let (spec, tenant) = (&case.grant.spec, case.tenant);
+    let name = &spec.tenant_ref.name;
+    match &tenant.id {
+        None => {
+            return Some(Obstacle::new(
+                Why::TenantUnknown,
+                format!("no CustomerTenant {name} has been accepted"),
+            ));
+        }
+        Some(id) if *id != spec.tenant_id => {
+            return Some(Obstacle::new(
+                Why::TenantUnknown,
+                format!(
+                    "CustomerTenant {name} has another tenantID than this grant: copy it from there into a new grant"
+                ),
+            ));
+        }
+        Some(_) => {}
+    }
+    if tenant.is_closed {
+        return Some(Obstacle::new(
+            Why::TenantClosed,
+            format!("CustomerTenant {name} has ended, is gone or is frozen: nobody gets in"),
+        ));
+    }
+    let strange: Vec<&str> = spec
+        .namespaces
+        .iter()
+        .filter(|namespace| !tenant.namespaces.contains(namespace))
+        .map(String::as_str)
+        .collect();
+    (!strange.is_empty()).then(|| {
+        Obstacle::new(
+            Why::NamespaceForeign,
+            format!(
+                "not this tenant's namespaces in use: {}",
+                strange.join(", ")
+            ),
+        )
+    })
+}
+
+/// Who asked: a person who is known, or an applier of a repository.
+fn asker(case: &Case<'_>) -> Option<Obstacle> {
+    if case.granted.is_some() {
+        return None;
+    }
+    match &case.asked.requester {
+        Requester::Nobody => None,
+        Requester::User(user) => case.persons.of(user).is_none().then(|| {
+            Obstacle::new(
+                Why::RequesterUnknown,
+                format!("{user}, who asked, is no known person: somebody whom the identity sync lists with one StaffMember asks, or a listed GitOps applier"),
+            )
+        }),
+    }
+}
+
+/// The role, and for how long.
+fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
+    let (spec, role) = (&case.grant.spec, case.role);
+    let name = &spec.role;
+    let Some(granted) = &role.granted else {
+        return Some(Obstacle::new(
+            Why::RoleNotGrantable,
+            format!("TenancyPolicy's grantableRoles do not list {name}"),
+        ));
+    };
+    if case
+        .tenant
+        .roles
+        .as_ref()
+        .is_some_and(|roles| !roles.contains(name))
+    {
+        return Some(Obstacle::new(
+            Why::RoleNotGrantable,
+            format!("the baseline of the tenant's classification does not allow {name}"),
+        ));
+    }
+    if !role.exists {
+        return Some(Obstacle::new(
+            Why::RoleMissing,
+            format!("there is no ClusterRole {name}"),
+        ));
+    }
+    if !role.dangers.is_empty() {
+        return Some(Obstacle::new(
+            Why::RoleForbidden,
+            format!(
+                "ClusterRole {name} may not be granted: {}",
+                role.dangers.join("; ")
+            ),
+        ));
+    }
+    let credential = spec.credential.unwrap_or_default();
+    if granted.session_only && credential != Credential::Session {
+        return Some(Obstacle::new(
+            Why::SessionOnly,
+            format!("{name} is granted with credential Session only"),
+        ));
+    }
+    let long = window.until.duration_since(window.from);
+    if long > granted.longest {
+        return Some(Obstacle::new(
+            Why::WindowTooLong,
+            format!(
+                "a grant of {name} lasts {:#} at most, this one {long:#}",
+                granted.longest
+            ),
+        ));
+    }
+    if credential == Credential::Session && long < SHORTEST_SESSION {
+        return Some(Obstacle::new(
+            Why::WindowTooShort,
+            "a session needs a window of 15 minutes at least: no token lives shorter than ten, and the last one ends a minute before",
+        ));
+    }
+    let other = case
+        .held
+        .iter()
+        .find(|held| granted.exclusive_with.contains(*held));
+    other.map(|held| {
+        Obstacle::new(
+            Why::RoleExcluded,
+            format!(
+                "{} holds {held}, which excludes {name} (DSA 2.4)",
+                spec.person
+            ),
+        )
+    })
+}
+
+/// The person.
+fn person(case: &Case<'_>) -> Option<Obstacle> {
+    let name = &case.grant.spec.person;
+    let staff = match case.staff {
+        Staff::Known(staff) => staff,
+        Staff::Unknown => {
+            return Some(Obstacle::new(
+                Why::PersonUnknown,
+                format!("there is no StaffMember {name}"),
+            ));
+        }
+        Staff::Unreadable => {
+            return Some(Obstacle::new(
+                Why::PersonUnknown,
+                format!("StaffMember {name} cannot be read"),
+            ));
+        }
+    };
+    if staff.status == Employment::Left {
+        return Some(Obstacle::new(Why::PersonLeft, format!("{name} left")));
+    }
+    let before = case.granted.and_then(|granted| granted.job_role.as_ref());
+    if case.granted.is_some() && before != staff.job_role.as_ref() {
+        return Some(Obstacle::new(
+            Why::JobChanged,
+            format!("{name} has another job than when this began"),
+        ));
+    }
+    let Some(identity) = identity(case) else {
+        return Some(Obstacle::new(
+            Why::IdentityUnknown,
+            format!("the identity is not one of StaffMember {name}"),
+        ));
+    };
+    let is_shared = case.persons.owner(identity) == Owner::Several;
+    if is_shared && case.grant.spec.exception_reference.is_none() {
+        return Some(Obstacle::new(
+            Why::IdentityShared,
+            format!(
+                "{identity} belongs to several StaffMembers: a shared account needs the customer's reference (DSA 2.4)"
+            ),
+        ));
+    }
+    let unsigned = [
+        (&staff.acceptable_use, "acceptable-use policy (DSA 2.3)"),
+        (&staff.confidentiality, "confidentiality (SEC 1)"),
+    ];
+    let missing = unsigned.iter().find(|(signature, _)| signature.is_none());
+    missing.map(|(_, what)| {
+        Obstacle::new(
+            Why::PolicyUnsigned,
+            format!("{name} has not signed: {what}"),
+        )
+    })
+}
+
+/// The identity that is, or would be, bound, where it is the person's.
+fn identity<'a>(case: &Case<'a>) -> Option<&'a str> {
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    let bound = case.granted.map(|granted| &granted.identity);
+    let wanted = bound
+        .or(case.grant.spec.identity.as_ref())
+        .or(staff.identities.first())?;
+    let is_theirs = staff.identities.contains(wanted);
+    is_theirs.then_some(wanted.as_str())
+}
+
+/// Training is at most twelve months old (DSA 2.2).
+fn training(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obstacle> {
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    let Some(last) = trained_until(staff, today) else {
+        let name = &case.grant.spec.person;
+        return Some(Obstacle::new(
+            Why::TrainingExpired,
+            format!("{name} was not trained within the last 12 months (DSA 2.2)"),
+        ));
+    };
+    ends_after(last, horizon);
+    None
+}
+
+/// Remote work (DSA 2.9, SEC 6).
+fn remote(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obstacle> {
+    let spec = &case.grant.spec;
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    if spec.location.unwrap_or_default() != Location::Remote {
+        return None;
+    }
+    let name = &spec.person;
+    for (person, since) in &case.tenant.telework_exclusions {
+        if person != name {
+            continue;
+        }
+        // A date that cannot be read excludes.
+        match since.parse::<Date>() {
+            Ok(since) if since > today => begins_on(since, horizon),
+            _ => {
+                return Some(Obstacle::new(
+                    Why::TeleworkExcluded,
+                    format!("the customer excluded {name} from remote work"),
+                ));
+            }
+        }
+    }
+    if staff.telework.is_none() {
+        return Some(Obstacle::new(
+            Why::PolicyUnsigned,
+            format!("{name} has not signed: telework policy (DSA 2.9)"),
+        ));
+    }
+    (staff.mfa.is_none() && !case.mfa_reported).then(|| {
+        Obstacle::new(
+            Why::MfaUnconfirmed,
+            format!("multi-factor authentication of {name} is neither confirmed nor reported by the identity provider (DSA 2.4, SEC 6)"),
+        )
+    })
+}
+
+/// A subcontractor's people need its agreement and the customer's consent (DSA 2.10, SEC 1).
+fn employer(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obstacle> {
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    let employer = staff.employer.as_ref()?;
+    let mut consented = case.tenant.subcontractors.iter();
+    let Some((_, agreement)) = consented.find(|(name, _)| name == employer) else {
+        return Some(Obstacle::new(
+            Why::SubcontractorWithoutConsent,
+            format!("the customer did not consent to {employer} (DSA 2.10)"),
+        ));
+    };
+    let Some(last) = agreement.filter(|last| today <= *last) else {
+        return Some(Obstacle::new(
+            Why::SubcontractorWithoutAgreement,
+            format!(
+                "no agreement with {employer} is attested that counts today: dsa-2.10-subcontractor-agreements"
+            ),
+        ));
+    };
+    ends_after(last, horizon);
+    None
+}
+
+fn ends_after(last: Date, horizon: &mut Timestamp) {
+    if let Ok(next) = last.tomorrow() {
+        begins_on(next, horizon);
+    }
+}
+
+fn begins_on(day: Date, horizon: &mut Timestamp) {
+    if let Ok(start) = day.to_zoned(TimeZone::UTC) {
+        *horizon = (*horizon).min(start.timestamp());
+    }
+}
+
+fn window(case: &Case<'_>) -> Option<Window> {
+    let spec = &case.grant.spec;
+    let until: Timestamp = spec.not_after.parse().ok()?;
+    let made = case.grant.metadata.creation_timestamp.as_ref();
+    let from = match &spec.not_before {
+        Some(text) => text.parse().ok()?,
+        None => made.map_or(Timestamp::MIN, |made| made.0),
+    };
+    Some(Window { from, until })
+}
+
+fn ended(why: Why, message: impl Into<String>) -> Standing {
+    Standing::Ended {
+        why,
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;

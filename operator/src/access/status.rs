@@ -1,0 +1,244 @@
+//! What is said on an AccessGrant, and on the Approvals about it. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tenure_crds::approval::ApprovalStatus;
+use tenure_crds::words::PendingApproval;
+use tenure_crds::{AccessGrant, AccessGrantStatus, Approval};
+
+use super::case::Seen;
+use super::standing::Standing;
+use super::why::Why;
+use crate::approval::{
+    Asked, Context as Look, DIGEST_VERSION, Standing as Decision, VoidReason,
+    condition as approval_condition, standing as decision,
+};
+use crate::record::Granted;
+use crate::tenant::status::condition;
+
+/// What is known of a grant when its status is written.
+pub struct Said<'a> {
+    /// Where it stands.
+    pub standing: &'a Standing,
+    /// What is on record about it.
+    pub granted: Option<&'a Granted>,
+    /// Why the API server refused its binding, where it did.
+    pub refused: Option<&'a str>,
+    /// What it asks of those who decide.
+    pub asked: &'a Asked,
+    /// How many must approve.
+    pub needed: i32,
+}
+
+/// The grant with its new status, where it differs from what it says.
+pub fn grant(grant: &AccessGrant, said: &Said<'_>, now: Timestamp) -> Option<AccessGrant> {
+    let before = grant.status.clone().unwrap_or_default();
+    let generation = grant.metadata.generation;
+    let make = |kind: &str, status: &str, reason: &str, message: &str| {
+        condition(
+            &before.conditions,
+            kind,
+            status,
+            reason,
+            message,
+            generation,
+            now,
+        )
+    };
+    let granted = said.granted;
+    let next = AccessGrantStatus {
+        observed_generation: generation,
+        conditions: conditions(said, make),
+        identity: granted.map(|granted| granted.identity.clone()),
+        active_since: granted.map(|granted| granted.activated_at.clone()),
+        ended_at: granted
+            .and_then(|granted| granted.ended.as_ref())
+            .map(|end| end.at.clone()),
+        approved_by: granted
+            .map(|granted| {
+                granted
+                    .approved_by
+                    .iter()
+                    .map(|by| by.name.clone())
+                    .collect()
+            })
+            .unwrap_or_default(),
+        remaining: before.remaining.clone(),
+        pending_approvals: pending(grant, said),
+    };
+    (next != before).then(|| AccessGrant {
+        status: Some(next),
+        ..grant.clone()
+    })
+}
+
+fn conditions(
+    said: &Said<'_>,
+    make: impl Fn(&str, &str, &str, &str) -> Condition,
+) -> Vec<Condition> {
+    const LIVE: &str = "it has not ended";
+    let approved = |approvals: bool| match approvals {
+        true => make("Approved", "True", "Approved", "enough people approve it"),
+        false => make(
+            "Approved",
+            "False",
+            "AwaitingApproval",
+            "nobody approved it yet",
+        ),
+    };
+    match said.standing {
+        Standing::Pending { why, message, .. } => vec![
+            make("Active", "False", why.as_str(), message),
+            approved(*why == Why::Scheduled),
+            make("Ended", "False", "NotEnded", LIVE),
+            match why {
+                Why::Unrecorded | Why::TooMany => make("Ready", "False", why.as_str(), message),
+                _ => make("Ready", "True", "Pending", message),
+            },
+        ],
+        Standing::Active {
+            until, approvals, ..
+        } => {
+            let (reason, message) = match approvals.is_empty() {
+                true => (
+                    "BreakGlass",
+                    format!(
+                        "let in until {until} without an approval: it ends 24 hours after it began unless somebody approves it"
+                    ),
+                ),
+                false => ("Active", format!("let in until {until}")),
+            };
+            let stands = match said.refused {
+                Some(why) => vec![
+                    make("Active", "False", Why::Refused.as_str(), why),
+                    make("Ready", "False", Why::Refused.as_str(), why),
+                ],
+                None => vec![
+                    make("Active", "True", reason, &message),
+                    make("Ready", "True", reason, &message),
+                ],
+            };
+            let others = [
+                approved(!approvals.is_empty()),
+                make("Ended", "False", "NotEnded", LIVE),
+            ];
+            stands.into_iter().chain(others).collect()
+        }
+        Standing::Ended { why, message } => {
+            let mut conditions = vec![
+                make("Active", "False", why.as_str(), message),
+                make("Ended", "True", why.as_str(), message),
+                make("Ready", "True", "Ended", message),
+            ];
+            if let Some(granted) = said.granted {
+                conditions.push(approved(!granted.approved_by.is_empty()));
+            }
+            conditions
+        }
+    }
+}
+
+fn pending(grant: &AccessGrant, said: &Said<'_>) -> Vec<PendingApproval> {
+    let waits = match said.standing {
+        Standing::Pending { why, .. } => *why != Why::Scheduled,
+        Standing::Active { approvals, .. } => approvals.is_empty(),
+        Standing::Ended { .. } => false,
+    };
+    if !waits {
+        return Vec::new();
+    }
+    let spec = &grant.spec;
+    let from = spec.not_before.as_deref().unwrap_or("its approval");
+    let effect = format!(
+        "{} is let into {} ({}) as {} from {from} until {}: {} ({})",
+        spec.person,
+        spec.tenant_ref.name,
+        spec.namespaces.join(", "),
+        spec.role,
+        spec.not_after,
+        spec.reason,
+        spec.ticket
+    );
+    let digest = said.asked.digests.get(&DIGEST_VERSION).cloned();
+    vec![PendingApproval {
+        action: said.asked.action,
+        digest: digest.unwrap_or_default(),
+        digest_version: DIGEST_VERSION,
+        approvals_needed: said.needed,
+        effect,
+    }]
+}
+
+/// An Approval about a grant that there is none of.
+pub fn approval_of_nothing(approval: &Approval, now: Timestamp) -> Option<Approval> {
+    let unknown = Decision::Void(VoidReason::SubjectUnknown);
+    settled(approval, approval_condition(&unknown), false, now)
+}
+
+/// An Approval about a grant with its new status, where it differs from what it says.
+pub fn approval(
+    approval: &Approval,
+    asked: &Asked,
+    seen: &Seen,
+    is_used: bool,
+    standing: &Standing,
+    now: Timestamp,
+) -> Option<Approval> {
+    let look = Look {
+        asked: Some(asked),
+        now,
+        guard_gap: seen.guard_gap(),
+        persons: seen.persons(),
+    };
+    let used_before = approval
+        .status
+        .as_ref()
+        .is_some_and(|status| status.used_at.is_some());
+    let valid = match standing {
+        _ if is_used || used_before => ("True", "Used", "the approval was acted on".to_owned()),
+        Standing::Ended { .. } => approval_condition(&Decision::Void(VoidReason::Settled)),
+        _ => approval_condition(&decision(approval, &look)),
+    };
+    settled(approval, valid, is_used, now)
+}
+
+fn settled(
+    approval: &Approval,
+    (status, reason, message): (&str, &str, String),
+    is_used: bool,
+    now: Timestamp,
+) -> Option<Approval> {
+    let before = approval.status.clone().unwrap_or_default();
+    let generation = approval.metadata.generation;
+    let make = |kind: &str, status: &str, reason: &str, message: &str| {
+        condition(
+            &before.conditions,
+            kind,
+            status,
+            reason,
+            message,
+            generation,
+            now,
+        )
+    };
+    let next = ApprovalStatus {
+        observed_generation: generation,
+        conditions: vec![
+            make("Valid", status, reason, &message),
+            make(
+                "Ready",
+                "True",
+                "Settled",
+                "the approval's standing is settled",
+            ),
+        ],
+        used_at: before
+            .used_at
+            .clone()
+            .or_else(|| is_used.then(|| now.to_string())),
+    };
+    (next != before).then(|| Approval {
+        status: Some(next),
+        ..approval.clone()
+    })
+}

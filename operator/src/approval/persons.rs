@@ -1,0 +1,148 @@
+//! Which person an identity belongs to. Separation of duties (DSA 2.4) is between persons, not between user names.
+
+use std::collections::BTreeMap;
+
+/// A person, as far as separation of duties needs to know one from another.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Person {
+    /// One of the provider's or a subcontractor's people, by StaffMember name.
+    Staff(String),
+    /// One of a customer's people, by tenant and name.
+    Customer {
+        /// The CustomerTenant.
+        tenant: String,
+        /// The person's name in it.
+        name: String,
+    },
+}
+
+impl Person {
+    /// Whether this is the StaffMember of that name.
+    pub fn is_staff(&self, name: &str) -> bool {
+        matches!(self, Self::Staff(staff) if staff == name)
+    }
+}
+
+impl std::fmt::Display for Person {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Staff(name) => f.write_str(name),
+            Self::Customer { tenant, name } => write!(f, "{name} of {tenant}"),
+        }
+    }
+}
+
+/// To whom an identity belongs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Owner<'a> {
+    /// To this one person.
+    One(&'a Person),
+    /// To several: a shared account, which tells nobody apart.
+    Several,
+    /// To nobody who is known.
+    Nobody,
+}
+
+/// Every person that is known, by identity.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Persons {
+    /// Nothing where an identity belongs to several.
+    by_identity: BTreeMap<String, Option<Person>>,
+}
+
+impl Persons {
+    /// Knows these people by their identities.
+    pub fn new<'a>(known: impl IntoIterator<Item = (Person, &'a [String])>) -> Self {
+        let mut persons = Self::default();
+        for (person, identities) in known {
+            for identity in identities {
+                persons.add(identity, &person);
+            }
+        }
+        persons
+    }
+
+    fn add(&mut self, identity: &str, person: &Person) {
+        let known = self
+            .by_identity
+            .entry(identity.to_owned())
+            .or_insert_with(|| Some(person.clone()));
+        if known.as_ref() != Some(person) {
+            *known = None;
+        }
+    }
+
+    /// To whom an identity belongs.
+    pub fn owner(&self, identity: &str) -> Owner<'_> {
+        match self.by_identity.get(identity) {
+            Some(Some(person)) => Owner::One(person),
+            Some(None) => Owner::Several,
+            None => Owner::Nobody,
+        }
+    }
+
+    /// The one person an identity belongs to; an unknown or shared identity counts as nobody.
+    pub fn of(&self, identity: &str) -> Option<&Person> {
+        match self.owner(identity) {
+            Owner::One(person) => Some(person),
+            Owner::Several | Owner::Nobody => None,
+        }
+    }
+
+    /// Whether two user names are one, or are known to be one person's.
+    pub fn are_one(&self, left: &str, right: &str) -> bool {
+        left == right
+            || self
+                .of(left)
+                .is_some_and(|person| self.of(right) == Some(person))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn persons() -> Persons {
+        let of = |name: &str| Person::Staff(name.into());
+        let ids = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let (one, two, three) = (
+            ids(&["alice", "alice-admin", "desk"]),
+            ids(&["bob", "desk"]),
+            ids(&["customer-cto"]),
+        );
+        let customer = Person::Customer {
+            tenant: "acme".into(),
+            name: "cto".into(),
+        };
+        Persons::new([
+            (of("alice"), one.as_slice()),
+            (of("bob"), two.as_slice()),
+            (customer, three.as_slice()),
+        ])
+    }
+
+    #[test]
+    fn two_names_of_one_person_are_one_and_look_alikes_are_not() {
+        let persons = persons();
+        assert!(persons.are_one("alice", "alice-admin"));
+        assert!(persons.are_one("stranger", "stranger"));
+        for (left, right) in [
+            ("alice", "bob"),
+            ("alice", "alicе"), // the last letter is Cyrillic
+            ("alice", "alice-admin2"),
+            ("alice", "Alice"),
+            ("stranger", "other"),
+        ] {
+            assert!(!persons.are_one(left, right), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_several_share_is_nobodys() {
+        let persons = persons();
+        assert_eq!(persons.owner("desk"), Owner::Several);
+        assert_eq!(persons.of("desk"), None);
+        assert!(!persons.are_one("desk", "bob"));
+        assert_eq!(persons.owner("stranger"), Owner::Nobody);
+    }
+}
