@@ -11,15 +11,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenure_crds::{
-    Approval, Attestation, CustomerTenant, LegalHold, TenancyPolicy, all_crds, generated_files,
+    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy,
+    all_crds, generated_files,
 };
 
-const KINDS: [&str; 5] = [
+const KINDS: [&str; 7] = [
     "TenancyPolicy",
     "CustomerTenant",
     "Approval",
     "LegalHold",
     "Attestation",
+    "StaffMember",
+    "AccessGrant",
 ];
 
 /// One schema in a CRD: the kind, the path to it and itself.
@@ -291,6 +294,8 @@ fn through_the_types(kind: &str, object: &Value) -> Value {
         "Approval" => through::<Approval>(object),
         "LegalHold" => through::<LegalHold>(object),
         "Attestation" => through::<Attestation>(object),
+        "StaffMember" => through::<StaffMember>(object),
+        "AccessGrant" => through::<AccessGrant>(object),
         other => panic!("no type for {other}"),
     }
 }
@@ -364,6 +369,8 @@ fn examples_are_kept_by_gitops_and_lose_nothing_in_the_types() {
         "customers/example-clinic.yaml",
         "legal-holds/example-logistics.yaml",
         "attestations/datacentre.yaml",
+        "staff/operator.yaml",
+        "staff/subcontractor.yaml",
     ] {
         let written = example(path);
         let annotations = &written["metadata"]["annotations"];
@@ -380,5 +387,15 @@ fn examples_are_kept_by_gitops_and_lose_nothing_in_the_types() {
             written,
             "{path} has a field the types do not know"
         );
+    }
+}
+
+/// Git that forgets a grant ends it; nothing may keep the access alive without its file.
+#[test]
+fn example_grants_are_pruned_and_lose_nothing_in_the_types() {
+    for name in ["restart", "debug"] {
+        let written = example(&format!("access-grants/{name}-example-logistics.yaml"));
+        assert!(written["metadata"]["annotations"].is_null(), "{name}");
+        assert_eq!(through_the_types("AccessGrant", &written), written);
     }
 }

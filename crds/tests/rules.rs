@@ -101,7 +101,10 @@ fn every_rule_refuses_its_case_and_accepts_the_twin() {
         let is_rule = rules[case.kind]
             .iter()
             .any(|rule| rule.contains(case.message));
-        if !is_rule || SERVER_ONLY.contains(&case.message) || case.name.ends_with("without spec") {
+        let server_only = SERVER_ONLY.contains(&case.message)
+            || case.name.ends_with("without spec")
+            || case.name.ends_with("in another zone");
+        if !is_rule || server_only {
             continue; // a bound of the schema: the API server's to hold
         }
         asked += 1;
@@ -109,7 +112,7 @@ fn every_rule_refuses_its_case_and_accepts_the_twin() {
         let said = refused.iter().any(|message| message.contains(case.message));
         assert!(said, "{}: {} breaks only {refused:?}", case.kind, case.name);
     }
-    assert!(asked > 80, "only {asked} cases were asked");
+    assert!(asked > 130, "only {asked} cases were asked");
 }
 
 #[test]

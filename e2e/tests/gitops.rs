@@ -198,7 +198,14 @@ async fn gitops_tools_see_our_objects_as_they_are() -> Result<()> {
 /// One script for all our kinds, and one without which waves of Applications do not wait.
 async fn the_scripts() -> Result<()> {
     let ours = health_script("tenure.dev_CustomerTenant")?;
-    for kind in ["TenancyPolicy", "Approval", "LegalHold", "Attestation"] {
+    for kind in [
+        "TenancyPolicy",
+        "Approval",
+        "LegalHold",
+        "Attestation",
+        "StaffMember",
+        "AccessGrant",
+    ] {
         ensure!(
             health_script(&format!("tenure.dev_{kind}"))? == ours,
             "{kind}"

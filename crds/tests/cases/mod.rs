@@ -384,8 +384,11 @@ pub fn all() -> Vec<Case> {
     cases.extend(approval());
     cases.extend(legal_hold());
     cases.extend(attestation());
+    cases.extend(staff_member());
+    cases.extend(access_grant());
     cases.extend(immutability());
     cases.extend(holds_and_attestations_keep());
+    cases.extend(a_grant_only_ends_earlier());
     cases
 }
 
@@ -1613,6 +1616,253 @@ fn attestation() -> Vec<Case> {
     ]
 }
 
+/// User names nobody's grant may carry, and what is said of them.
+const NO_IDENTITY: [(&str, &str, &str); 9] = [
+    ("the masters", "system:masters", NO_SYSTEM),
+    ("an administrator of the system", "system:admin", NO_SYSTEM),
+    (
+        "a ServiceAccount",
+        "system:serviceaccount:acme-prod:default",
+        NO_SYSTEM,
+    ),
+    ("a node", "system:node:node-1", NO_SYSTEM),
+    ("nobody", "", "should be at least 1 chars long"),
+    ("a Cyrillic look-alike", "\u{430}lice", "should match"),
+    ("an invisible character", "ali\u{200b}ce", "should match"),
+    ("two in one", "alice,bob", "should match"),
+    ("a blank at the end", "alice ", "should match"),
+];
+const NO_SYSTEM: &str = "a person's identity never starts with system:";
+
+fn staff_member() -> Vec<Case> {
+    let staff = |name: &str, message: &'static str, refused: Edits, twin: Edits| {
+        case("StaffMember", name, message, refused, twin)
+    };
+    let identities = |identities: Value| vec![("/spec/identities", identities)];
+    let groups = |groups: Value| vec![("/spec/groups", groups)];
+    let mut cases: Vec<Case> = NO_IDENTITY
+        .iter()
+        .map(|(name, identity, message)| {
+            staff(
+                &format!("{name} as a person"),
+                message,
+                identities(json!(["alice", identity])),
+                identities(json!(["alice", "alice-admin"])),
+            )
+        })
+        .collect();
+    cases.extend([
+        staff(
+            "a person without identity",
+            "should have at least 1 items",
+            identities(json!([])),
+            identities(json!(["alice"])),
+        ),
+        staff(
+            "one identity twice",
+            "Duplicate value",
+            identities(json!(["alice", "alice"])),
+            identities(json!(["alice", "Alice"])),
+        ),
+        staff(
+            "everybody as a group",
+            "a person's group never starts with system:",
+            groups(json!(["system:authenticated"])),
+            groups(json!(["authenticated"])),
+        ),
+        staff(
+            "a group that looks like another",
+            "should match",
+            groups(json!(["pl\u{430}tform"])),
+            groups(json!(["platform"])),
+        ),
+        staff(
+            "somebody on leave",
+            "Unsupported value",
+            vec![("/spec/status", json!("Away"))],
+            vec![("/spec/status", json!("Left"))],
+        ),
+        staff(
+            "a training on a day that does not exist",
+            "spec.training.completedOn",
+            vec![("/spec/training", json!({"completedOn": "2026-02-30"}))],
+            vec![("/spec/training", json!({"completedOn": "2026-02-28"}))],
+        ),
+        staff(
+            "a signature without its day",
+            "spec.mfa.signedOn: Required value",
+            vec![("/spec/mfa", json!({"reference": "IT-3"}))],
+            vec![("/spec/mfa", json!({"signedOn": "2026-01-10"}))],
+        ),
+    ]);
+    cases
+}
+
+fn access_grant() -> Vec<Case> {
+    let grant = |name: &str, message: &'static str, refused: Edits, twin: Edits| {
+        case("AccessGrant", name, message, refused, twin)
+    };
+    let identity = |identity: &str| vec![("/spec/identity", json!(identity))];
+    let person = |person: &str| vec![("/spec/person", json!(person))];
+    let role = |role: &str| vec![("/spec/role", json!(role))];
+    let namespaces = |namespaces: Value| vec![("/spec/namespaces", namespaces)];
+    let until = |instant: &str| vec![("/spec/notAfter", json!(instant))];
+    let window = |from: &str, until: &str| {
+        vec![
+            ("/spec/notBefore", json!(from)),
+            ("/spec/notAfter", json!(until)),
+        ]
+    };
+    let order = "notAfter must be after notBefore";
+    let (start, end) = ("2026-02-01T08:00:00Z", "2026-02-01T16:00:00Z");
+    let mut cases: Vec<Case> = NO_IDENTITY
+        .iter()
+        .map(|(name, value, message)| {
+            grant(
+                &format!("a grant to {name}"),
+                message,
+                identity(value),
+                identity("alice-admin"),
+            )
+        })
+        .collect();
+    cases.extend([
+        grant(
+            "an end before its start",
+            order,
+            window(end, start),
+            window(start, end),
+        ),
+        grant(
+            "no time at all",
+            order,
+            window(end, end),
+            window("2026-02-01T15:59:59Z", end),
+        ),
+        grant(
+            "an end before its start in another zone",
+            order,
+            window("2026-02-01T15:30:00Z", "2026-02-01T16:00:00+02:00"),
+            window("2026-02-01T13:30:00Z", "2026-02-01T16:00:00+02:00"),
+        ),
+        grant(
+            "an end without its zone",
+            "should match",
+            until("2026-02-01T16:00:00"),
+            until(end),
+        ),
+        grant(
+            "an end that no clock shows",
+            "spec.notAfter",
+            until("2026-02-01T25:00:00Z"),
+            until("2026-02-01T23:00:00Z"),
+        ),
+        grant(
+            "no end",
+            "spec.notAfter: Required value",
+            vec![("/spec/notAfter", Value::Null)],
+            vec![],
+        ),
+        grant(
+            "a group as the person",
+            "should match",
+            person("system:masters"),
+            person("masters"),
+        ),
+        grant(
+            "a user name as the person",
+            "should match",
+            person("operator-one@provider.example"),
+            person("operator-one"),
+        ),
+        grant(
+            "everybody as the person",
+            "should match",
+            person("*"),
+            person("all"),
+        ),
+        grant(
+            "a Cyrillic look-alike as the person",
+            "should match",
+            person("oper\u{430}tor-one"),
+            person("operator-one"),
+        ),
+        grant(
+            "nobody as the person",
+            "should be at least 1 chars long",
+            person(""),
+            person("a"),
+        ),
+        grant(
+            "every role",
+            "should match",
+            role("*"),
+            role("tenure-tenant-viewer"),
+        ),
+        grant(
+            "a role of the system",
+            "should match",
+            role("system:aggregate-to-admin"),
+            role("aggregate-to-admin"),
+        ),
+        grant(
+            "every namespace",
+            "should match",
+            namespaces(json!(["*"])),
+            namespaces(json!(["acme-prod"])),
+        ),
+        grant(
+            "no namespace",
+            "should have at least 1 items",
+            namespaces(json!([])),
+            namespaces(json!(["acme-prod"])),
+        ),
+        grant(
+            "one namespace twice",
+            "Duplicate value",
+            namespaces(json!(["acme-prod", "acme-prod"])),
+            namespaces(json!(["acme-prod", "acme-test"])),
+        ),
+        grant(
+            "no reason",
+            "should be at least 1 chars long",
+            vec![("/spec/reason", json!(""))],
+            vec![("/spec/reason", json!("It hangs.\nAgain."))],
+        ),
+        grant(
+            "a ticket on two lines",
+            "should match",
+            vec![("/spec/ticket", json!("CHG-1\nCHG-2"))],
+            vec![("/spec/ticket", json!("CHG-1 CHG-2"))],
+        ),
+        grant(
+            "a tenant's identity in upper case",
+            "should match",
+            vec![("/spec/tenantID", json!(TENANT_ID.to_uppercase()))],
+            vec![],
+        ),
+        grant(
+            "no tenant's identity",
+            "spec.tenantID: Required value",
+            vec![("/spec/tenantID", Value::Null)],
+            vec![],
+        ),
+        grant(
+            "a password as the credential",
+            "Unsupported value",
+            vec![("/spec/credential", json!("Password"))],
+            vec![("/spec/credential", json!("Session"))],
+        ),
+        grant(
+            "an end without a reason",
+            "spec.revoked.reason: Required value",
+            vec![("/spec/revoked", json!({}))],
+            vec![("/spec/revoked", json!({"reason": "Done."}))],
+        ),
+    ]);
+    cases
+}
+
 /// A hold never comes to hold less, an attestation never says something else.
 fn holds_and_attestations_keep() -> Vec<Case> {
     let other_id = "5b0f7c1e-2d34-4a56-8b78-90abcdef1235";
@@ -1776,5 +2026,123 @@ fn immutability() -> Vec<Case> {
             label(),
         ));
     }
+    cases
+}
+
+/// A grant never comes to give more, or something else: it only ends earlier.
+fn a_grant_only_ends_earlier() -> Vec<Case> {
+    let full = || full("AccessGrant");
+    let live = || edited(full(), vec![("/spec/revoked", Value::Null)]);
+    let later = "2026-02-01T16:00:01Z";
+    let earlier = || vec![("/spec/notAfter", json!("2026-02-01T12:00:00Z"))];
+    let revoke = || vec![("/spec/revoked", json!({"reason": "The work is done."}))];
+    let case =
+        |name: String, message: &'static str, old: Value, refused: Edits, twin: Edits| Case {
+            kind: "AccessGrant",
+            name,
+            refused: edited(old.clone(), refused),
+            twin: edited(old.clone(), twin),
+            old: Some(old),
+            message,
+        };
+    let replaced: [(&'static str, Value); 17] = [
+        ("/spec/tenantRef/name", json!("other")),
+        (
+            "/spec/tenantID",
+            json!("5b0f7c1e-2d34-4a56-8b78-90abcdef1235"),
+        ),
+        ("/spec/person", json!("operator-two")),
+        ("/spec/identity", json!("operator-one-admin")),
+        ("/spec/role", json!("tenure-tenant-debugger")),
+        (
+            "/spec/namespaces",
+            json!(["acme-prod", "acme-test", "acme-more"]),
+        ),
+        ("/spec/namespaces", json!(["acme-prod"])),
+        ("/spec/namespaces/1", json!("acme-other")),
+        ("/spec/reason", json!("Another one.")),
+        ("/spec/ticket", json!("CHG-1043")),
+        ("/spec/notBefore", json!("2026-02-01T07:00:00Z")),
+        ("/spec/notBefore", json!("2026-02-01T09:00:00Z")),
+        ("/spec/location", json!("Remote")),
+        ("/spec/breakGlass", json!(false)),
+        ("/spec/credential", json!("Identity")),
+        ("/spec/exceptionReference", json!("Amendment 4")),
+        ("/spec/requestedBy", json!("operator-one@provider.example")),
+    ];
+    let removed = [
+        "/spec/identity",
+        "/spec/notBefore",
+        "/spec/location",
+        "/spec/breakGlass",
+        "/spec/credential",
+        "/spec/exceptionReference",
+        "/spec/requestedBy",
+    ]
+    .map(|pointer| (pointer, Value::Null));
+    let added: [(&'static str, Value); 7] = [
+        ("/spec/identity", json!("operator-one-admin")),
+        ("/spec/notBefore", json!("2026-01-01T00:00:00Z")),
+        ("/spec/location", json!("OnSite")),
+        ("/spec/breakGlass", json!(true)),
+        ("/spec/credential", json!("Identity")),
+        ("/spec/exceptionReference", json!("Amendment 3")),
+        ("/spec/requestedBy", json!("nobody")),
+    ];
+    let immutable = "an AccessGrant is immutable, except that it may end earlier";
+    let mut cases = Vec::new();
+    for (pointer, value) in replaced.into_iter().chain(removed) {
+        let name = format!("AccessGrant {pointer} becomes {value}");
+        cases.push(case(
+            name,
+            immutable,
+            live(),
+            vec![(pointer, value)],
+            earlier(),
+        ));
+    }
+    for (pointer, value) in added {
+        let name = format!("AccessGrant {pointer}, absent, becomes {value}");
+        let old = minimal("AccessGrant");
+        cases.push(case(name, immutable, old, vec![(pointer, value)], revoke()));
+    }
+    let stands = "a revocation stands";
+    cases.extend([
+        case(
+            "a grant that ends later".into(),
+            "notAfter may only move earlier",
+            live(),
+            vec![("/spec/notAfter", json!(later))],
+            earlier(),
+        ),
+        case(
+            "a grant that is revoked and ends later".into(),
+            "notAfter may only move earlier",
+            live(),
+            [revoke(), vec![("/spec/notAfter", json!(later))]].concat(),
+            [revoke(), earlier()].concat(),
+        ),
+        case(
+            "a grant that ends before it starts".into(),
+            "notAfter must be after notBefore",
+            live(),
+            vec![("/spec/notAfter", json!("2026-02-01T08:00:00Z"))],
+            vec![("/spec/notAfter", json!("2026-02-01T08:00:01Z"))],
+        ),
+        case(
+            "a revocation taken back".into(),
+            stands,
+            full(),
+            vec![("/spec/revoked", Value::Null)],
+            earlier(),
+        ),
+        case(
+            "a revocation for another reason".into(),
+            stands,
+            full(),
+            vec![("/spec/revoked/reason", json!("A mistake."))],
+            vec![("/metadata/labels", json!({"team": "north"}))],
+        ),
+    ]);
     cases
 }
