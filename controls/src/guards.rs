@@ -4,7 +4,8 @@
 //! proven alive, or whose text is not the built-in one, leaves the control Unknown.
 
 /// Every guard the chart ships, by name without the `tenure-` prefix.
-pub const GUARDS: [&str; 19] = [
+pub const GUARDS: [&str; 21] = [
+    "accessgrants",
     "approvals",
     "crds",
     "customertenants",
@@ -19,6 +20,7 @@ pub const GUARDS: [&str; 19] = [
     "rolebindings",
     "services",
     "sessions",
+    "staffmembers",
     "stamp-changed-by",
     "status",
     "storage",
@@ -28,8 +30,14 @@ pub const GUARDS: [&str; 19] = [
 
 /// Controls and the guards they lean on. A control that is not listed leans on none.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
-    ("dsa-1-purpose-limitation", &["rolebindings", "tokens"]),
-    ("dsa-2.0-need-to-know", &["rolebindings", "tokens"]),
+    (
+        "dsa-1-purpose-limitation",
+        &["accessgrants", "rolebindings", "tokens"],
+    ),
+    (
+        "dsa-2.0-need-to-know",
+        &["accessgrants", "rolebindings", "tokens"],
+    ),
     (
         "dsa-2.3-classification",
         &[
@@ -46,7 +54,12 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     ),
     (
         "dsa-2.4-separation-of-duties",
-        &["approvals", "stamp-changed-by"],
+        &[
+            "accessgrants",
+            "approvals",
+            "staffmembers",
+            "stamp-changed-by",
+        ],
     ),
     ("dsa-2.4-mfa", &["sessions"]),
     (

@@ -20,11 +20,16 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// A namespace that is not the usual one, so that a hard-coded one shows.
 const NAMESPACE: &str = "platform-tenure";
-const ROLES_TO_BIND: [&str; 3] = [
+const ROLES_TO_BIND: [&str; 6] = [
+    "tenure-tenant-debugger",
     "tenure-tenant-deployer",
     "tenure-tenant-member",
+    "tenure-tenant-operator",
+    "tenure-tenant-secret-reader",
     "tenure-tenant-viewer",
 ];
+/// Granted for one window at a time: the way into a running pod.
+const DEBUGGER: &str = "ClusterRole tenure-tenant-debugger";
 
 /// Helm without a cluster. The folder lives as long as the value.
 struct Offline {
@@ -366,6 +371,22 @@ async fn values_schema_refuses_nonsense() {
         (
             r#"extraImages=["x:1\"] + [\"y:1"]"#.to_owned(),
             r#"extraImages=["example.com/x:1","example.com/y:1"]"#.to_owned(),
+        ),
+        (
+            r#"access.grantableRoles=["cluster-admin"]"#.to_owned(),
+            r#"access.grantableRoles=["cluster-administrator"]"#.to_owned(),
+        ),
+        (
+            r#"access.grantableRoles=["system:node"]"#.to_owned(),
+            r#"access.grantableRoles=["system.node"]"#.to_owned(),
+        ),
+        (
+            r#"access.grantableRoles=["tenure-approver"]"#.to_owned(),
+            r#"access.grantableRoles=["approver-of-tenure"]"#.to_owned(),
+        ),
+        (
+            r#"access.grantableRoles=["*"]"#.to_owned(),
+            r#"access.grantableRoles=[]"#.to_owned(),
         ),
         (
             r#"logFormat="xml""#.to_owned(),
@@ -779,19 +800,14 @@ async fn no_role_has_a_wildcard_or_hands_out_rights() {
                 .split_once('/')
                 .map(|(_, subresource)| subresource);
             assert!(
-                !matches!(
-                    subresource,
-                    Some(
-                        "exec"
-                            | "attach"
-                            | "portforward"
-                            | "ephemeralcontainers"
-                            | "token"
-                            | "approval"
-                    )
-                ),
+                !matches!(subresource, Some("token" | "approval")),
                 "{role}: {right:?}"
             );
+            let entered = matches!(
+                subresource,
+                Some("exec" | "attach" | "portforward" | "ephemeralcontainers")
+            );
+            assert!(!entered || role == DEBUGGER, "{role}: {right:?}");
             // Reached by name only: pods that do not exist, asked for to prove a guard alive.
             if subresource == Some("proxy") {
                 let probes = right
@@ -823,17 +839,17 @@ async fn no_role_has_a_wildcard_or_hands_out_rights() {
 }
 
 #[tokio::test]
-async fn only_deployers_read_secrets() {
+async fn only_deployers_and_secret_readers_read_secrets() {
     let objects = Offline::new().objects(&[]).await;
     for (role, granted) in roles(&objects) {
         let secrets = granted
             .iter()
             .any(|right| right.resource.starts_with("secrets"));
-        assert_eq!(
-            secrets,
-            role == "ClusterRole tenure-tenant-deployer",
-            "{role}"
-        );
+        let readers = [
+            "ClusterRole tenure-tenant-deployer",
+            "ClusterRole tenure-tenant-secret-reader",
+        ];
+        assert_eq!(secrets, readers.contains(&role.as_str()), "{role}");
         // Who writes a pod template reads every Secret of its namespace.
         let templates = [
             "pods",
@@ -859,8 +875,16 @@ async fn only_deployers_read_secrets() {
 
 #[tokio::test]
 async fn bind_is_by_name_and_the_operators_alone() {
-    let objects = Offline::new().objects(&[]).await;
-    for (role, granted) in roles(&objects) {
+    let offline = Offline::new();
+    let named = r#"access.grantableRoles=["database-operator","dba.example"]"#;
+    let more = [&ROLES_TO_BIND[..], &["database-operator", "dba.example"]].concat();
+    for (sets, wanted) in [(&[][..], &ROLES_TO_BIND[..]), (&[named][..], &more[..])] {
+        bind_is_by_name(&offline.objects(sets).await, wanted);
+    }
+}
+
+fn bind_is_by_name(objects: &[Value], wanted: &[&str]) {
+    for (role, granted) in roles(objects) {
         let bind: BTreeSet<Right> = granted
             .into_iter()
             .filter(|right| right.verb == "bind")
@@ -869,7 +893,7 @@ async fn bind_is_by_name_and_the_operators_alone() {
             "ClusterRole tenure-operator" => rights(
                 &["rbac.authorization.k8s.io"],
                 &["clusterroles"],
-                &ROLES_TO_BIND,
+                wanted,
                 &["bind"],
             ),
             _ => BTreeSet::new(),

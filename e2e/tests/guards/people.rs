@@ -310,18 +310,24 @@ fn platform_approval() -> Value {
 
 /// Lets `user` create Approvals and approve exactly `resource`/`name`.
 async fn approver(world: &World, user: &str, resource: &str, name: &str) -> kube::Client {
+    holder(world, user, "approve", resource, name).await
+}
+
+/// Lets `user` write our kinds, and gives exactly one verb on `resource`/`name`.
+async fn holder(world: &World, user: &str, verb: &str, resource: &str, name: &str) -> kube::Client {
     let admin = world.admin();
-    let role = json!({ "metadata": { "name": format!("approver-{user}") }, "rules": [
-        { "apiGroups": ["tenure.dev"], "resources": ["approvals"], "verbs": ["create", "update", "patch", "delete", "get"] },
-        { "apiGroups": ["tenure.dev"], "resources": [resource], "resourceNames": [name], "verbs": ["approve"] },
+    let kinds = ["approvals", "accessgrants", "staffmembers"];
+    let role = json!({ "metadata": { "name": format!("holder-{user}") }, "rules": [
+        { "apiGroups": ["tenure.dev"], "resources": kinds, "verbs": ["create", "update", "patch", "delete", "get"] },
+        { "apiGroups": ["tenure.dev"], "resources": [resource], "resourceNames": [name], "verbs": [verb] },
     ]});
     passes(
         &admin,
         really_create("/apis/rbac.authorization.k8s.io/v1/clusterroles", role),
     )
     .await;
-    let binding = json!({ "metadata": { "name": format!("approver-{user}") },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("approver-{user}") },
+    let binding = json!({ "metadata": { "name": format!("holder-{user}") },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": format!("holder-{user}") },
         "subjects": [{ "kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io" }] });
     passes(
         &admin,
@@ -334,7 +340,7 @@ async fn approver(world: &World, user: &str, resource: &str, name: &str) -> kube
     let client = world.client(&Identity::user(user).group("finance"));
     tenure_e2e::eventually(std::time::Duration::from_secs(10), "the role counts", async || {
         let review = json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {
-            "resourceAttributes": { "group": "tenure.dev", "resource": resource, "name": name, "verb": "approve" } } });
+            "resourceAttributes": { "group": "tenure.dev", "resource": resource, "name": name, "verb": verb } } });
         let answer = send(&client, &connect_review(review)).await?;
         anyhow::ensure!(answer["status"]["allowed"] == true, "{answer}");
         Ok(())
@@ -532,4 +538,227 @@ async fn a_hold_keeps_the_stamp_of_whoever_placed_it() {
     )
     .await;
     assert_eq!(stamp(&made), "jane");
+}
+
+const NEED_TO_KNOW: &str = "dsa-2.0-need-to-know";
+const GRANTS: &str = "/apis/tenure.dev/v1alpha1/accessgrants";
+const STAFF: &str = "/apis/tenure.dev/v1alpha1/staffmembers";
+
+/// The least AccessGrant there can be.
+fn grant(name: &str, tenant: &str) -> Value {
+    json!({
+        "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": { "name": name },
+        "spec": {
+            "tenantRef": { "name": tenant }, "tenantID": super::world::tenant_id(), "person": "jane", "role": "tenure-tenant-operator",
+            "namespaces": [format!("{tenant}-prod")], "reason": "It hangs.", "ticket": "CHG-1", "notAfter": "2036-02-01T16:00:00Z",
+        },
+    })
+}
+
+/// The same, active before anybody approved it.
+fn urgent(name: &str, tenant: &str) -> Value {
+    let mut body = grant(name, tenant);
+    body["spec"]["breakGlass"] = json!(true);
+    body
+}
+
+fn staff(name: &str, identities: &[&str]) -> Value {
+    json!({ "apiVersion": "tenure.dev/v1alpha1", "kind": "StaffMember", "metadata": { "name": name },
+        "spec": { "identities": identities, "status": "Active" } })
+}
+
+#[tokio::test]
+async fn access_is_asked_for_with_the_verb_on_that_tenant() {
+    let world = world().await;
+    let rita = holder(&world, "rita", "request", "customertenants", "acme").await;
+    let olga = holder(&world, "olga", "break-glass", "customertenants", "acme").await;
+    let paul = approver(&world, "paul", "customertenants", "acme").await;
+    passes(&rita, create(GRANTS, grant("one", "acme"))).await;
+    passes(&olga, create(GRANTS, urgent("one", "acme"))).await;
+    for (client, body, what) in [
+        (&rita, grant("one", "rival"), "customertenants/rival"),
+        (&rita, urgent("one", "acme"), "verb break-glass"),
+        (&olga, grant("one", "acme"), "verb request"),
+        (&olga, urgent("one", "rival"), "customertenants/rival"),
+        (&paul, grant("one", "acme"), "verb request"),
+    ] {
+        refused(
+            client,
+            create(GRANTS, body),
+            "accessgrants",
+            NEED_TO_KNOW,
+            what,
+        )
+        .await;
+    }
+    let mut asked = urgent("one", "acme");
+    asked["spec"]["breakGlass"] = json!(false);
+    passes(&rita, create(GRANTS, asked)).await;
+    // No identity gets by without the verb.
+    let argo = world.client(&Identity::user("system:serviceaccount:argocd:controller"));
+    let error = send(&argo, &create(GRANTS, grant("one", "acme"))).await;
+    assert!(error.is_err(), "an applier without any right");
+    passes(
+        &world.machine("argocd", "controller"),
+        create(GRANTS, grant("one", "acme")),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_asked_is_the_caller_whatever_the_request_says() {
+    let world = world().await;
+    let ines = holder(&world, "ines", "request", "customertenants", "acme").await;
+    let mut forged = grant("stamped-grant", "acme");
+    forged["spec"]["requestedBy"] = json!("ceo");
+    let made = passes(&ines, really_create(GRANTS, forged.clone())).await;
+    assert_eq!(made["spec"]["requestedBy"], "ines");
+    assert_eq!(
+        made["metadata"]["annotations"]["tenure.dev/changed-by"],
+        "ines"
+    );
+    // Nor does it change afterwards, by whoever writes the file again.
+    let object = format!("{GRANTS}/stamped-grant");
+    let admin = world.admin();
+    for requested_by in [json!(null), json!("ceo")] {
+        let mut body = made.clone();
+        body["spec"]["requestedBy"] = requested_by;
+        let answer = passes(&admin, super::ask::replace(&object, body)).await;
+        assert_eq!(answer["spec"]["requestedBy"], "ines");
+        assert_eq!(
+            answer["metadata"]["annotations"]["tenure.dev/changed-by"],
+            "ines"
+        );
+    }
+    let made = passes(
+        &ines,
+        apply(
+            format!("{GRANTS}/by-apply"),
+            "ines",
+            grant("by-apply", "acme"),
+        )
+        .dry(),
+    )
+    .await;
+    assert_eq!(made["spec"]["requestedBy"], "ines");
+}
+
+#[tokio::test]
+async fn a_grant_is_ended_early_by_who_may_ask_or_approve() {
+    let world = world().await;
+    let admin = world.admin();
+    let asker = holder(&world, "rolf", "request", "customertenants", "ending").await;
+    let approves = approver(&world, "anke", "customertenants", "ending").await;
+    let others = [
+        holder(&world, "nils", "request", "customertenants", "rival").await,
+        holder(&world, "nora", "break-glass", "customertenants", "ending").await,
+    ];
+    passes(&admin, really_create(GRANTS, grant("ending", "ending"))).await;
+    let object = format!("{GRANTS}/ending");
+    let ends = [
+        json!({ "spec": { "revoked": { "reason": "Done." } } }),
+        json!({ "spec": { "notAfter": "2035-02-01T16:00:00Z" } }),
+    ];
+    for end in &ends {
+        for client in &others {
+            refused(
+                client,
+                patch(&object, end.clone()),
+                "accessgrants",
+                NEED_TO_KNOW,
+                "may not end AccessGrant ending",
+            )
+            .await;
+        }
+        for client in [&asker, &approves, &world.break_glass()] {
+            passes(client, patch(&object, end.clone())).await;
+        }
+    }
+    // What is no end of it is for RBAC alone, and so is deleting it, which ends it.
+    let label = json!({ "metadata": { "labels": { "cost": "1" } } });
+    passes(&others[0], patch(&object, label)).await;
+    passes(&others[0], super::ask::delete(&object)).await;
+    // Who ended it stands on it.
+    let made = passes(
+        &approves,
+        super::ask::really_patch(&object, ends[0].clone()),
+    )
+    .await;
+    assert_eq!(
+        made["metadata"]["annotations"]["tenure.dev/changed-by"],
+        "anke"
+    );
+    assert_eq!(made["spec"]["requestedBy"], "admin");
+}
+
+#[tokio::test]
+async fn nobody_writes_their_own_staff_member() {
+    let world = world().await;
+    let admin = world.admin();
+    let hanna = Identity::user("hanna").group("system:masters");
+    let hanna = world.client(&hanna);
+    let own = |client: &kube::Client, ask| {
+        let client = client.clone();
+        async move { refused(&client, ask, "staffmembers", DUTIES, "hanna").await }
+    };
+    own(&hanna, create(STAFF, staff("hanna", &["hanna"]))).await;
+    own(&hanna, create(STAFF, staff("x", &["somebody", "hanna"]))).await;
+    passes(&hanna, create(STAFF, staff("x", &["hanna-two"]))).await;
+    passes(
+        &admin,
+        really_create(STAFF, staff("hanna", &["h1", "hanna"])),
+    )
+    .await;
+    let made = passes(&admin, really_create(STAFF, staff("other", &["other"]))).await;
+    assert_eq!(
+        made["metadata"]["annotations"]["tenure.dev/changed-by"],
+        "admin"
+    );
+    let trained = json!({ "spec": { "training": { "completedOn": "2026-01-01" } } });
+    let (mine, theirs) = (format!("{STAFF}/hanna"), format!("{STAFF}/other"));
+    // Taking the name off first, or taking it, is writing one's own too.
+    let without = json!({ "spec": { "identities": ["h1"] } });
+    let with = json!({ "spec": { "identities": ["other", "hanna"] } });
+    for ask in [
+        patch(&mine, trained.clone()),
+        patch(&mine, without.clone()),
+        patch(&theirs, with),
+        super::ask::delete(&mine),
+        super::ask::delete(STAFF),
+    ] {
+        own(&hanna, ask).await;
+    }
+    passes(&hanna, patch(&theirs, trained.clone())).await;
+    passes(&hanna, super::ask::delete(&theirs)).await;
+    for change in [trained.clone(), without] {
+        passes(&admin, patch(&mine, change)).await;
+    }
+    // An emergency is admitted, and recorded.
+    let rescue = Identity::user("hanna").group("system:masters");
+    let rescue = world.client(&rescue.group("tenure:break-glass"));
+    passes(&rescue, patch(&mine, trained)).await;
+}
+
+#[tokio::test]
+async fn what_was_found_of_grants_and_staff_is_the_operators_alone() {
+    let world = world().await;
+    let (admin, operator) = (world.admin(), world.operator().await);
+    passes(&admin, really_create(GRANTS, grant("found", "acme"))).await;
+    passes(&admin, really_create(STAFF, staff("found", &["found"]))).await;
+    for (path, kind) in [(GRANTS, "Active"), (STAFF, "Eligible")] {
+        let status = json!({ "status": { "conditions": [{ "type": kind, "status": "True", "reason": "Test", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z" }] } });
+        let object = format!("{path}/found/status");
+        for client in [&admin, &world.break_glass()] {
+            refused(
+                client,
+                patch(&object, status.clone()),
+                "status",
+                "dsa-2.6-regular-assessment",
+                "found",
+            )
+            .await;
+        }
+        passes(&operator, patch(&object, status)).await;
+    }
 }

@@ -131,6 +131,8 @@ async fn the_operator_binds_tenants_roles_to_outsiders_of_the_system() {
     for body in [
         binding("cluster-admin", account("argocd")),
         binding("view", account("argocd")),
+        binding("system:node", account("argocd")),
+        binding("tenure-approver", user("jane")),
         binding(deployer, account(OWN)),
         binding(deployer, account("kube-system")),
         binding(deployer, user("system:anonymous")),
@@ -142,11 +144,13 @@ async fn the_operator_binds_tenants_roles_to_outsiders_of_the_system() {
         create(&path, binding(deployer, account("argocd"))),
     )
     .await;
-    passes(
-        &operator,
-        create(&path, binding("tenure-tenant-member", user("jane"))),
-    )
-    .await;
+    for role in [
+        "tenure-tenant-member",
+        "tenure-tenant-debugger",
+        "database-operator",
+    ] {
+        passes(&operator, create(&path, binding(role, user("jane")))).await;
+    }
 }
 
 #[tokio::test]

@@ -296,6 +296,7 @@ async fn deletions_have_a_binding_of_their_own_and_no_request_has_none() {
         "operator",
         "parameters",
         "records",
+        "staffmembers",
         "tenancypolicies",
     ];
     assert_eq!(guards, expected);

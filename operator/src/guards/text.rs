@@ -12,6 +12,7 @@ macro_rules! guards {
 }
 
 guards![
+    "accessgrants",
     "approvals",
     "crds",
     "customertenants",
@@ -31,6 +32,7 @@ guards![
     "rolebindings",
     "services",
     "sessions",
+    "staffmembers",
     "stamp-changed-by",
     "status",
     "storage",
