@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::tests::object;
 use super::*;

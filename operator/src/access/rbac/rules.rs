@@ -13,7 +13,7 @@ pub(super) const ALL: &str = "*";
 pub(super) const READS: [&str; 3] = ["get", "list", "watch"];
 
 /// Kubernetes' own resources that lie in no namespace, by API group. What is not listed counts as lying in one.
-pub const CLUSTER_SCOPED: [(&str, &[&str]); 14] = [
+pub const CLUSTER_SCOPED: [(&str, &[&str]); 15] = [
     (
         "",
         &[
@@ -48,7 +48,10 @@ pub const CLUSTER_SCOPED: [(&str, &[&str]); 14] = [
             "subjectaccessreviews",
         ],
     ),
-    ("certificates.k8s.io", &["certificatesigningrequests"]),
+    (
+        "certificates.k8s.io",
+        &["certificatesigningrequests", "clustertrustbundles"],
+    ),
     (
         "flowcontrol.apiserver.k8s.io",
         &["flowschemas", "prioritylevelconfigurations"],
@@ -62,7 +65,10 @@ pub const CLUSTER_SCOPED: [(&str, &[&str]); 14] = [
         "rbac.authorization.k8s.io",
         &["clusterrolebindings", "clusterroles"],
     ),
-    ("resource.k8s.io", &["deviceclasses", "resourceslices"]),
+    (
+        "resource.k8s.io",
+        &["deviceclasses", "devicetaintrules", "resourceslices"],
+    ),
     ("scheduling.k8s.io", &["priorityclasses"]),
     (
         "storage.k8s.io",
@@ -74,6 +80,7 @@ pub const CLUSTER_SCOPED: [(&str, &[&str]); 14] = [
             "volumeattributesclasses",
         ],
     ),
+    ("storagemigration.k8s.io", &["storageversionmigrations"]),
 ];
 
 /// The groups of what is asked by creating it: who is this, what may they do.
