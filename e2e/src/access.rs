@@ -251,10 +251,15 @@ impl Access {
             .status
             .and_then(|status| status.token)
             .context("the token request came back without a token")?;
-        Ok(Session {
+        Ok(self.session(token))
+    }
+
+    /// A session with a bearer token, whoever issued it.
+    pub fn session(&self, token: String) -> Session {
+        Session {
             access: self.clone(),
             token,
-        })
+        }
     }
 
     /// The real helm against this cluster, as `identity`.
@@ -358,7 +363,7 @@ impl AsRef<Access> for Access {
     }
 }
 
-/// A ServiceAccount's token and what can be done with it.
+/// A bearer token and what can be done with it.
 #[derive(Debug, Clone)]
 pub struct Session {
     access: Access,

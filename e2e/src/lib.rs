@@ -1,5 +1,6 @@
 //! The test harness: a real control plane per test binary, and everything one does with it.
 pub mod access;
+pub(crate) mod addresses;
 pub mod audit;
 pub mod bench;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod install;
 pub mod kubectl;
 pub mod monitoring;
 pub mod node;
+pub mod oidc;
 pub mod operator;
 pub mod paths;
 pub(crate) mod pki;
@@ -26,6 +28,7 @@ pub mod wait;
 
 pub use access::Access;
 pub use identity::Identity;
+pub use oidc::{Issuer, SignIn};
 pub use operator::{Operator, OperatorOptions};
 pub use plane::{Plane, PlaneOptions};
 pub use proxy::Proxy;

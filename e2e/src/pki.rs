@@ -32,8 +32,8 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    /// Makes everything and writes it into `folder`. `address` is a further one at which the API server answers.
-    pub(crate) fn new(folder: &Path, address: Option<Ipv4Addr>) -> Result<Self> {
+    /// Makes everything and writes it into `folder`. `addresses` are further ones at which API servers answer.
+    pub(crate) fn new(folder: &Path, addresses: &[Ipv4Addr]) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let ca = authority("tenure-harness-ca")?;
         let proxy_ca = authority("tenure-harness-front-proxy-ca")?;
@@ -48,7 +48,7 @@ impl Pki {
         pki.write("front-proxy-ca.crt", &proxy_ca.pem())?;
         pki.write("front-proxy.crt", &pki.front_proxy.certificate)?;
         pki.write("front-proxy.key", &pki.front_proxy.key)?;
-        pki.write_pair("apiserver", &issue(&pki.ca, server(address)?)?)?;
+        pki.write_pair("apiserver", &issue(&pki.ca, server(addresses)?)?)?;
         let kubelet_client =
             Identity::user("kube-apiserver-kubelet-client").group("system:masters");
         pki.write_pair("kubelet-client", &pki.client(&kubelet_client)?)?;
@@ -66,6 +66,11 @@ impl Pki {
     /// The CA's certificate, DER.
     pub(crate) fn ca_der(&self) -> Vec<u8> {
         self.ca.der().to_vec()
+    }
+
+    /// The CA's certificate, PEM.
+    pub(crate) fn ca_pem(&self) -> String {
+        self.ca.pem()
     }
 
     /// A freshly minted client certificate.
@@ -100,10 +105,9 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
     CertifiedIssuer::self_signed(params, key).context("cannot sign the authority's certificate")
 }
 
-fn server(address: Option<Ipv4Addr>) -> Result<CertificateParams> {
+fn server(addresses: &[Ipv4Addr]) -> Result<CertificateParams> {
     let usual = [
         "127.0.0.1",
-        "127.0.0.2",
         "10.96.0.1",
         "localhost",
         "kubernetes",
@@ -112,7 +116,7 @@ fn server(address: Option<Ipv4Addr>) -> Result<CertificateParams> {
         "kubernetes.default.svc.cluster.local",
     ];
     let names = usual.map(String::from).into_iter();
-    let names = names.chain(address.map(|address| address.to_string()));
+    let names = names.chain(addresses.iter().map(ToString::to_string));
     let mut params = params("kube-apiserver", names.collect())?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     Ok(params)

@@ -1,4 +1,4 @@
-//! A real control plane of one's own: etcd, kube-apiserver and kube-controller-manager on loopback.
+//! A real control plane of one's own: etcd, kube-apiserver (one or two) and kube-controller-manager.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,10 +19,12 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::access::{Access, install_tls};
+use crate::addresses::Addresses;
 use crate::audit::AuditLog;
 use crate::command::run;
 use crate::identity::{BREAK_GLASS, Identity};
 use crate::node::machine::program;
+use crate::oidc::Issuer;
 use crate::paths::WorkDir;
 use crate::pki::{FRONT_PROXY, Pki};
 use crate::process::{Process, Recipe, Signal, until_ready};
@@ -41,8 +43,11 @@ pub struct PlaneOptions {
     pub keep: bool,
     /// Further flags for the API server (`--feature-gates=...`).
     pub api_server_flags: Vec<String>,
-    /// Whether a second API server stands on the same etcd, at an address and under a host name of its own.
+    /// Whether a second API server stands on the same etcd. Both then answer where the cluster says they are, at an address
+    /// and under a host name of their own.
     pub second_api_server: bool,
+    /// Whether persons can sign in with an identity provider of the harness ([`Plane::issuer`]).
+    pub issuer: bool,
     /// The address under which a node reaches the API server (its port is forwarded there).
     pub address: Option<Ipv4Addr>,
 }
@@ -54,6 +59,7 @@ impl Default for PlaneOptions {
             keep: false,
             api_server_flags: Vec::new(),
             second_api_server: false,
+            issuer: false,
             address: None,
         }
     }
@@ -77,22 +83,6 @@ enum Server {
 }
 
 impl Server {
-    /// Where it listens; both at the same port.
-    fn ip(self) -> Ipv4Addr {
-        match self {
-            Self::First => Ipv4Addr::LOCALHOST,
-            Self::Second => Ipv4Addr::new(127, 0, 0, 2),
-        }
-    }
-
-    /// Where it says it is, where there are two: loopback addresses are no endpoints. Nothing answers there.
-    fn advertised(self) -> Ipv4Addr {
-        match self {
-            Self::First => Ipv4Addr::new(198, 18, 9, 1),
-            Self::Second => Ipv4Addr::new(198, 18, 9, 2),
-        }
-    }
-
     fn audit_log(self) -> &'static str {
         match self {
             Self::First => "audit.log",
@@ -115,6 +105,9 @@ pub struct Plane {
     api_server: Mutex<Option<Process>>,
     second: Mutex<Option<Process>>,
     controllers: Mutex<Option<Process>>,
+    issuer: Option<Issuer>,
+    /// Where two API servers answer, both at the same port; a single one answers on loopback.
+    addresses: Option<Addresses>,
     // Last: the folder goes after the processes that write to it.
     work: WorkDir,
 }
@@ -144,13 +137,26 @@ impl Plane {
             .await
             .context("the build thread has died")??;
         let work = WorkDir::new(&options.name, options.keep)?;
-        let pki = Arc::new(Pki::new(&work.path().join("pki"), options.address)?);
+        let addresses = options
+            .second_api_server
+            .then(|| Addresses::take(work.path(), options.keep))
+            .transpose()?;
+        let named: Vec<Ipv4Addr> = addresses
+            .iter()
+            .flat_map(|addresses| [addresses.first(), addresses.second()])
+            .chain(options.address)
+            .collect();
+        let pki = Arc::new(Pki::new(&work.path().join("pki"), &named)?);
+        let issuer = options.issuer.then(|| Issuer::start(&pki)).transpose()?;
         let ports = Ports {
             etcd: free_port()?,
             etcd_peer: free_port()?,
             api_server: free_port()?,
         };
-        let url = format!("https://127.0.0.1:{}", ports.api_server);
+        let ip = addresses
+            .as_ref()
+            .map_or(Ipv4Addr::LOCALHOST, Addresses::first);
+        let url = format!("https://{ip}:{}", ports.api_server);
         let access = Access::to_plane(
             url,
             Arc::clone(&pki),
@@ -167,6 +173,8 @@ impl Plane {
             api_server: Mutex::new(None),
             second: Mutex::new(None),
             controllers: Mutex::new(None),
+            issuer,
+            addresses,
             work,
         };
         plane.write_configuration()?;
@@ -204,7 +212,7 @@ impl Plane {
         &self.access
     }
 
-    /// The port at which the API server answers on 127.0.0.1.
+    /// The port at which the API server answers: on 127.0.0.1, unless there are two.
     pub fn port(&self) -> u16 {
         self.ports.api_server
     }
@@ -212,26 +220,61 @@ impl Plane {
     /// What the API server has recorded.
     pub fn audit(&self) -> AuditLog {
         let files = self
-            .servers()
+            .each()
             .map(|server| self.work.path().join(server.audit_log()));
         AuditLog::new(files.collect())
     }
 
     /// Where its API servers answer.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        let port = self.ports.api_server;
-        self.servers()
-            .map(|server| (server.ip(), port).into())
-            .collect()
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.each().map(|server| self.address(server)).collect()
+    }
+
+    /// The ways in through each of its API servers, in the order of [`Plane::addresses`].
+    pub fn servers(&self) -> Vec<Access> {
+        let ways = self.each().map(|server| match server {
+            Server::First => self.access.clone(),
+            Server::Second => self.second(),
+        });
+        ways.collect()
+    }
+
+    /// The identity provider that its API servers believe.
+    ///
+    /// # Errors
+    ///
+    /// When the plane was started without one.
+    pub fn issuer(&self) -> Result<&Issuer> {
+        self.issuer
+            .as_ref()
+            .context("this plane has no identity provider: start it with `issuer: true`")
+    }
+
+    /// Another identity provider, which no API server believes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn strange_issuer(&self) -> Result<Issuer> {
+        Issuer::start(&self.pki)
     }
 
     pub(crate) fn pki(&self) -> &Pki {
         &self.pki
     }
 
-    fn servers(&self) -> impl Iterator<Item = Server> {
+    fn each(&self) -> impl Iterator<Item = Server> {
         let second = self.options.second_api_server.then_some(Server::Second);
         std::iter::once(Server::First).chain(second)
+    }
+
+    fn address(&self, server: Server) -> SocketAddr {
+        let ip = match (&self.addresses, server) {
+            (None, _) => Ipv4Addr::LOCALHOST,
+            (Some(addresses), Server::First) => addresses.first(),
+            (Some(addresses), Server::Second) => addresses.second(),
+        };
+        (ip, self.ports.api_server).into()
     }
 
     /// The folder with the logs of all components.
@@ -263,7 +306,7 @@ impl Plane {
 
     /// The ways in through the second API server.
     pub fn second(&self) -> Access {
-        let url = format!("https://{}:{}", Server::Second.ip(), self.ports.api_server);
+        let url = format!("https://{}", self.address(Server::Second));
         let folder = self.work.path().join("second");
         Access::to_plane(url, Arc::clone(&self.pki), folder, self.stack.clone())
     }
@@ -500,7 +543,7 @@ impl Plane {
         let pki = |name: &str| self.pki.file(name);
         let mut flags = vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.ports.etcd),
-            format!("--bind-address={}", server.ip()),
+            format!("--bind-address={}", self.address(server).ip()),
             format!("--secure-port={}", self.ports.api_server),
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             "--authorization-mode=Node,RBAC".to_owned(),
@@ -531,12 +574,11 @@ impl Plane {
             // Never rotated: tests read it from marks.
             "--audit-log-maxsize=100000".to_owned(),
         ];
-        let advertised = self
-            .options
-            .second_api_server
-            .then(|| server.advertised())
-            .or(self.options.address);
+        let advertised = self.options.address;
         flags.extend(advertised.map(|address| format!("--advertise-address={address}")));
+        if self.issuer.is_some() {
+            flags.push(flag("authentication-config", &self.authentication()));
+        }
         flags.extend(self.options.api_server_flags.iter().cloned());
         flags
     }
@@ -581,7 +623,18 @@ impl Plane {
 
     fn write_configuration(&self) -> Result<()> {
         let path = self.work.path().join("audit-policy.yaml");
-        fs::write(&path, AUDIT_POLICY).with_context(|| format!("cannot write {}", path.display()))
+        fs::write(&path, AUDIT_POLICY)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        let Some(issuer) = &self.issuer else {
+            return Ok(());
+        };
+        let path = self.authentication();
+        fs::write(&path, format!("{:#}", issuer.configuration()))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn authentication(&self) -> PathBuf {
+        self.work.path().join("authentication.json")
     }
 
     async fn bind_break_glass(&self) -> Result<()> {
@@ -614,7 +667,11 @@ impl Plane {
 
     /// Leaves a note for the sweep of later processes, and the pids for whoever wants to end it.
     fn mark_kept(&self) -> Result<()> {
-        let pids: Vec<String> = self.pids().iter().map(|(_, pid)| pid.to_string()).collect();
+        let pids = self.pids().into_iter().map(|(_, pid)| pid);
+        let pids: Vec<String> = pids
+            .chain(self.addresses.as_ref().map(Addresses::pid))
+            .map(|pid| pid.to_string())
+            .collect();
         fs::write(self.work.path().join("kept"), pids.join("\n")).context("cannot write `kept`")
     }
 }

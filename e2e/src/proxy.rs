@@ -416,7 +416,7 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
-fn acceptor(pki: &Pki) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(pki: &Pki) -> Result<TlsAcceptor> {
     let certificates = CertificateDer::pem_file_iter(pki.file("apiserver.crt"))
         .context("cannot read the API server's certificate")?
         .collect::<Result<Vec<_>, _>>()?;

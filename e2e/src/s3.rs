@@ -97,7 +97,7 @@ impl S3Server {
         let stack = tokio::task::spawn_blocking(|| Stack::ensure_one(Tool::Versitygw)).await??;
         let binary = stack.path(Tool::Versitygw).to_path_buf();
         let folder = WorkDir::new(name, false)?;
-        let pki = Pki::new(&folder.path().join("pki"), None)?;
+        let pki = Pki::new(&folder.path().join("pki"), &[])?;
         let port = free_port()?;
         let scheme = if is_tls { "https" } else { "http" };
         let endpoint = format!("{scheme}://127.0.0.1:{port}");

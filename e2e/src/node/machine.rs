@@ -187,12 +187,17 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("{name} is not installed"))
 }
 
-fn host(slot: u8) -> Ipv4Addr {
+pub(crate) fn host(slot: u8) -> Ipv4Addr {
     Ipv4Addr::new(198, 18, slot, 1)
 }
 
-fn node(slot: u8) -> Ipv4Addr {
+pub(crate) fn node(slot: u8) -> Ipv4Addr {
     Ipv4Addr::new(198, 18, slot, 2)
+}
+
+/// The name of the cable's end on the host.
+pub(crate) fn device(slot: u8) -> String {
+    format!("tenure{slot}")
 }
 
 /// The process id, seen from outside, of the first process inside.
@@ -224,11 +229,12 @@ fn wait_for(mut done: impl FnMut() -> bool, holder: &Process, log: &Path) -> Res
     Ok(())
 }
 
-/// Lays the cable at the first free slot: its number stands in the device's name, so two machines never share one.
-fn lay_cable(init: u32) -> Result<u8> {
+/// Lays a cable into the namespace of process `init` at the first free slot: its number stands in the device's name, so
+/// two never share one.
+pub(crate) fn lay_cable(init: u32) -> Result<u8> {
     let inside = init.to_string();
     for slot in 100..=199 {
-        let outside = format!("tenure{slot}");
+        let outside = device(slot);
         let made = ip(&[
             "link", "add", &outside, "type", "veth", "peer", "name", "uplink", "netns", &inside,
         ]);
@@ -250,7 +256,7 @@ fn lay_cable(init: u32) -> Result<u8> {
     )
 }
 
-fn ip(args: &[&str]) -> Result<()> {
+pub(crate) fn ip(args: &[&str]) -> Result<()> {
     let output = Command::new(program("ip")?).args(args).output()?;
     if output.status.success() {
         return Ok(());
