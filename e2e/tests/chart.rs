@@ -170,7 +170,7 @@ fn rights(groups: &[&str], resources: &[&str], only: &[&str], verbs: &[&str]) ->
     all
 }
 
-/// Every role of the chart (`ClusterRole x`, `Role x`) with all it grants.
+/// Every role of the chart (`ClusterRole x`, `Role x`, `Role x in y` outside the release's namespace) with all it grants.
 fn roles(objects: &[Value]) -> BTreeMap<String, BTreeSet<Right>> {
     objects
         .iter()
@@ -194,7 +194,14 @@ fn roles(objects: &[Value]) -> BTreeMap<String, BTreeSet<Right>> {
                     &texts(&rule["verbs"]),
                 )
             });
-            (format!("{} {}", kind(role), name(role)), granted.collect())
+            let place = match role["metadata"]["namespace"].as_str() {
+                None | Some(NAMESPACE) => String::new(),
+                Some(elsewhere) => format!(" in {elsewhere}"),
+            };
+            (
+                format!("{} {}{place}", kind(role), name(role)),
+                granted.collect(),
+            )
         })
         .collect()
 }
@@ -1368,7 +1375,7 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
         let args = [&["auth", "can-i", &operator, groups[0], groups[1]], args].concat();
         release.admin.run(&args).await.unwrap().ok
     };
-    let allowed: [&[&str]; 9] = [
+    let allowed: [&[&str]; 12] = [
         &["create", "namespaces"],
         &[
             "patch",
@@ -1401,8 +1408,21 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
         ],
         &["create", "events.events.k8s.io", "--namespace", "default"],
         &["deletecollection", "pods", "--namespace", "any"],
+        &["create", "subjectaccessreviews.authorization.k8s.io"],
+        &[
+            "list",
+            "leases.coordination.k8s.io",
+            "--namespace",
+            "kube-system",
+        ],
+        &[
+            "get",
+            "endpointslices.discovery.k8s.io/kubernetes",
+            "--namespace",
+            "default",
+        ],
     ];
-    let refused: [&[&str]; 16] = [
+    let refused: [&[&str]; 21] = [
         &["*", "*"],
         &["get", "secrets", "--namespace", NAMESPACE],
         &["list", "secrets", "--all-namespaces"],
@@ -1434,6 +1454,26 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
         &["update", "customresourcedefinitions.apiextensions.k8s.io"],
         &["create", "approvals.tenure.dev"],
         &["approve", "customertenants.tenure.dev/acme"],
+        &[
+            "patch",
+            "leases.coordination.k8s.io",
+            "--namespace",
+            "kube-system",
+        ],
+        &["list", "leases.coordination.k8s.io", "--namespace", "any"],
+        &[
+            "get",
+            "endpointslices.discovery.k8s.io/other",
+            "--namespace",
+            "default",
+        ],
+        &["create", "tokenreviews.authentication.k8s.io"],
+        &[
+            "create",
+            "endpointslices.discovery.k8s.io",
+            "--namespace",
+            "default",
+        ],
     ];
     for request in allowed {
         assert!(may(request).await, "the operator needs to {request:?}");

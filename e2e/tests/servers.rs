@@ -7,26 +7,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use tenure_crds::keys;
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::oidc::{MFA_KEY, MFA_VALUE, PREFIX};
 use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::{Access, Plane, PlaneOptions, SignIn, eventually};
+use tenure_operator::access::proof::{Allowed, Doubt, Proof, Question, Verdict};
+use tenure_operator::cluster::ApiServers;
 
 const SOON: Duration = Duration::from_secs(30);
 /// What a tenant's namespace is called here.
@@ -85,9 +89,13 @@ impl Stage {
 
     /// Binds `edit` in the tenant's namespace, past the guards.
     async fn bind(&self, name: &str, subject: Value) -> Result<()> {
+        self.bind_to(name, "edit", subject).await
+    }
+
+    async fn bind_to(&self, name: &str, role: &str, subject: Value) -> Result<()> {
         let binding = json!({
             "metadata": {"name": name},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [subject],
         });
         self.bindings()?
@@ -131,7 +139,8 @@ async fn the_stories_of_two_api_servers() -> Result<()> {
     not_believed(&stage).await.context("not believed")?;
     second_factor(&stage).await.context("second factor")?;
     ended_on_both(&stage).await.context("ended on both")?;
-    one_stopped(&stage).await.context("one stopped")
+    one_stopped(&stage).await.context("one stopped")?;
+    proven(&stage).await.context("proven")
 }
 
 /// The cluster lists both where they really answer, and each keeps an identity Lease.
@@ -342,4 +351,195 @@ async fn one_stopped(stage: &Stage) -> Result<()> {
     stage.plane.stop_api_server()?;
     who_am_i(&clients[1]).await?;
     stage.plane.start_api_server().await
+}
+
+/// The operator's own proof, with no more rights than the chart gives: what one binding leaves another still allows, and
+/// what is allowed nowhere is proven only where everybody was asked.
+async fn proven(stage: &Stage) -> Result<()> {
+    let prover = Prover::new(stage).await?;
+    stage.bind("staff", group(STAFF)).await?;
+    stage.bind("jane", user("jane")).await?;
+    prover
+        .sees("allowed by either binding", |verdict| {
+            still_allowed(verdict, "RoleBinding")
+        })
+        .await?;
+    stage.unbind("staff").await?;
+    prover
+        .sees("allowed by the other binding", |verdict| {
+            still_allowed(verdict, "\"jane/acme-prod\"")
+        })
+        .await?;
+    stage.unbind("jane").await?;
+    let proof = prover
+        .sees("proven on both", |verdict| is_proven(verdict))
+        .await?;
+    ensure!(
+        proof.rounds >= 1 && proof.first_yes.is_some() == proof.last_yes.is_some(),
+        "{proof:?}"
+    );
+    unevaluated(stage, &prover).await.context("unevaluated")?;
+    prover.measure().await?;
+    unreached(stage, &prover).await.context("unreached")
+}
+
+/// A binding to a role that does not exist allows nothing, until somebody makes the role: a "no" that proves nothing.
+async fn unevaluated(stage: &Stage, prover: &Prover) -> Result<()> {
+    stage.bind_to("dangling", "gone", user("jane")).await?;
+    prover
+        .sees("a missing role is a doubt", |verdict| {
+            let Verdict::Unproven {
+                reached: 0,
+                counted: 2,
+                why,
+            } = verdict
+            else {
+                bail!("{verdict:?}");
+            };
+            let says = why.iter().map(ToString::to_string).collect::<Vec<_>>();
+            ensure!(
+                says.len() == 2 && says.iter().all(|why| why.contains("\"gone\" not found")),
+                "{says:?}"
+            );
+            Ok(())
+        })
+        .await?;
+    stage.unbind("dangling").await?;
+    prover
+        .sees("proven again", |verdict| is_proven(verdict))
+        .await
+        .map(drop)
+}
+
+/// One of two that is gone is counted on, by its Lease, when the cluster has long ceased to list it.
+async fn unreached(stage: &Stage, prover: &Prover) -> Result<()> {
+    stage.plane.stop_second_api_server()?;
+    let gone = stage.plane.addresses()[1];
+    let alone = |verdict: &Verdict| match verdict {
+        Verdict::Unproven {
+            reached: 1,
+            counted: 2,
+            why,
+        } => Ok(why.clone()),
+        other => bail!("{other:?}"),
+    };
+    prover
+        .sees("it does not answer", |verdict| {
+            match alone(verdict)?.as_slice() {
+                [Doubt::NotAnswered { server, .. }] if *server == gone => Ok(()),
+                other => bail!("{other:?}"),
+            }
+        })
+        .await?;
+    prover
+        .sees("it is no longer listed", |verdict| {
+            match alone(verdict)?.as_slice() {
+                [
+                    Doubt::Hidden {
+                        counted: 2,
+                        addresses: 1,
+                    },
+                ] => Ok(()),
+                other => bail!("{other:?}"),
+            }
+        })
+        .await?;
+    stage.plane.start_second_api_server().await?;
+    prover
+        .sees("proven once it is back", |verdict| is_proven(verdict))
+        .await
+        .map(drop)
+}
+
+fn user(name: &str) -> Value {
+    json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": format!("{PREFIX}{name}")})
+}
+
+fn is_proven(verdict: &Verdict) -> Result<()> {
+    match verdict {
+        Verdict::Proven { servers: 2, .. } => Ok(()),
+        other => bail!("{other:?}"),
+    }
+}
+
+/// Everything that was asked is allowed on both, by a rule whose name holds `source`.
+fn still_allowed(verdict: &Verdict, source: &str) -> Result<()> {
+    let Verdict::StillAllowed {
+        allowed,
+        reached: 2,
+        counted: 2,
+    } = verdict
+    else {
+        bail!("{verdict:?}");
+    };
+    let is_right =
+        |allowed: &Allowed| allowed.servers.len() == 2 && allowed.source.contains(source);
+    ensure!(
+        allowed.len() == questions().len() && allowed.iter().all(is_right),
+        "{allowed:#?}"
+    );
+    Ok(())
+}
+
+/// What `edit` lets jane do, asked with what is known of her.
+fn questions() -> Vec<Question> {
+    let asked = [
+        ("create", "pods", Some("exec")),
+        ("get", "secrets", None),
+        ("list", "configmaps", None),
+    ];
+    let question = |(verb, resource, subresource): (&str, &str, Option<&str>)| Question {
+        user: format!("{PREFIX}jane"),
+        groups: BTreeSet::from([format!("{PREFIX}{STAFF}")]),
+        what: ResourceAttributes {
+            verb: Some(verb.into()),
+            resource: Some(resource.into()),
+            subresource: subresource.map(Into::into),
+            namespace: Some(PROD.into()),
+            ..ResourceAttributes::default()
+        },
+    };
+    asked.map(question).into()
+}
+
+/// Asks as the operator does, by a token of its ServiceAccount.
+struct Prover(ApiServers);
+
+impl Prover {
+    async fn new(stage: &Stage) -> Result<Self> {
+        let session = stage
+            .plane
+            .service_account(NAMESPACE, SERVICE_ACCOUNT)
+            .await?;
+        let kubeconfig = Kubeconfig::read_from(session.kubeconfig()?)?;
+        let config =
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Self(ApiServers::new(session.client()?, config)))
+    }
+
+    /// Asks round after round until one shows what is awaited; all rounds are one proof.
+    async fn sees(&self, what: &str, is_awaited: impl Fn(&Verdict) -> Result<()>) -> Result<Proof> {
+        let mut proof = Proof::default();
+        eventually(SOON, what, async || {
+            let servers = self.0.find(Timestamp::now()).await?;
+            let round = self.0.ask(servers, questions(), &Timestamp::now).await;
+            is_awaited(proof.add(&round))
+        })
+        .await?;
+        Ok(proof)
+    }
+
+    /// Says how long a hundred questions take.
+    async fn measure(&self) -> Result<()> {
+        let servers = self.0.find(Timestamp::now()).await?;
+        let questions: Vec<_> = questions().into_iter().cycle().take(100).collect();
+        let start = Instant::now();
+        let round = self.0.ask(servers, questions, &Timestamp::now).await;
+        eprintln!(
+            "100 questions to each of {} API servers: {:?}",
+            round.heard.len(),
+            start.elapsed()
+        );
+        is_proven(&round.verdict())
+    }
 }

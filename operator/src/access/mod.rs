@@ -6,6 +6,7 @@
 pub mod binding;
 mod case;
 mod people;
+pub mod proof;
 pub mod rbac;
 mod reconcile;
 pub mod standing;
