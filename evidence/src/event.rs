@@ -253,6 +253,28 @@ pub enum Event {
         /// When.
         ended_at: String,
     },
+    /// Every API server was asked, and said no: access has ended everywhere (DSA 2.13).
+    #[serde(rename = "grant.end.proven")]
+    GrantEndProven {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Who, by StaffMember name.
+        person: String,
+        /// When the last "no" came.
+        proven_at: String,
+        /// How many API servers there were, and said no.
+        servers: usize,
+        /// How often they were asked.
+        rounds: u32,
+        /// When the first "yes" came after the end, where one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        first_yes: Option<String>,
+        /// When the last one came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_yes: Option<String>,
+    },
     /// A legal hold was placed.
     #[serde(rename = "hold.placed")]
     HoldPlaced {

@@ -1,7 +1,7 @@
 //! Everything the operator keeps in memory of the cluster, and the tasks that follow it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -22,6 +22,7 @@ use tenure_crds::{
     AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy, keys,
 };
 
+use crate::access::rbac::Rbac;
 use crate::access::{EVERYBODY, is_about_a_grant};
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
@@ -36,6 +37,9 @@ pub const PLATFORM: &str = "";
 
 /// The model of who can reach whom, and which namespaces changed since it was last evaluated.
 pub type SharedWorld = Arc<RwLock<World>>;
+
+/// The model of who may do what.
+type SharedRbac = Arc<RwLock<Rbac>>;
 
 /// CustomerTenants, packed where they can be read.
 pub type Tenants = Cache<
@@ -95,6 +99,7 @@ pub struct Caches {
     pub cluster_network_policies: Arc<Cache<ClusterNetworkPolicy>>,
     /// Who can reach whom.
     pub world: SharedWorld,
+    rbac: SharedRbac,
     pods: Arc<Pods>,
 }
 
@@ -214,9 +219,12 @@ impl Caches {
             reach: reach.clone(),
         };
         let world: SharedWorld = Arc::default();
+        let rbac: SharedRbac = Arc::default();
         let tenant_queue = queue.clone();
         let (of_tenant, of_role, of_binding) = (grants.clone(), grants.clone(), grants.clone());
-        let binding_waker = waker.clone();
+        let (binding_waker, role_waker) = (waker.clone(), waker.clone());
+        let (of_bindings, of_cluster_bindings) = (rbac.clone(), rbac.clone());
+        let (of_roles, of_cluster_roles) = (rbac.clone(), rbac.clone());
         Self {
             tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, change| {
                 if change != Change::Written {
@@ -237,6 +245,13 @@ impl Caches {
             quotas: Cache::new(waker.any()),
             limits: Cache::new(waker.any()),
             bindings: Cache::new(move |binding: &RoleBinding, change| {
+                may_do(&of_bindings, change, |rbac, is_gone| match is_gone {
+                    false => rbac.upsert_binding(binding),
+                    true => rbac.remove_binding(
+                        &binding.namespace().unwrap_or_default(),
+                        &binding.name_any(),
+                    ),
+                });
                 binding_waker.object(binding, change);
                 if change != Change::Written
                     && binding.labels().contains_key(keys::GRANT)
@@ -245,12 +260,35 @@ impl Caches {
                     of_binding.wake(tenant);
                 }
             }),
-            cluster_bindings: Cache::new(|_, _| {}),
+            cluster_bindings: Cache::new(move |binding: &ClusterRoleBinding, change| {
+                may_do(
+                    &of_cluster_bindings,
+                    change,
+                    |rbac, is_gone| match is_gone {
+                        false => rbac.upsert_cluster_binding(binding),
+                        true => rbac.remove_binding("", &binding.name_any()),
+                    },
+                );
+            }),
             services: Cache::new(waker.any()),
             ingresses: Cache::new(waker.any()),
-            roles: Cache::new(waker.any()),
+            roles: Cache::new(move |role: &Role, change| {
+                may_do(&of_roles, change, |rbac, is_gone| match is_gone {
+                    false => rbac.upsert_role(role),
+                    true => {
+                        rbac.remove_role(&role.namespace().unwrap_or_default(), &role.name_any());
+                    }
+                });
+                role_waker.object(role, change);
+            }),
             // What a role lets do may come to be what nobody may be granted.
-            cluster_roles: Cache::new(move |_, _| of_role.wake(EVERYBODY)),
+            cluster_roles: Cache::new(move |role: &ClusterRole, change| {
+                may_do(&of_cluster_roles, change, |rbac, is_gone| match is_gone {
+                    false => rbac.upsert_cluster_role(role),
+                    true => rbac.remove_role("", &role.name_any()),
+                });
+                of_role.wake(EVERYBODY);
+            }),
             claims: Cache::new(waker.any()),
             parameters: Cache::new(waker.platform()),
             guards: Cache::new(waker.platform()),
@@ -264,6 +302,7 @@ impl Caches {
                 ready: tokio::sync::watch::Sender::new(false),
             }),
             world,
+            rbac,
         }
     }
 
@@ -594,6 +633,12 @@ fn hold_wakes(
     }
 }
 
+/// Brings the model of who may do what up to date.
+fn may_do(rbac: &SharedRbac, change: Change, take_in: impl FnOnce(&mut Rbac, bool)) {
+    let mut model = rbac.write().unwrap_or_else(PoisonError::into_inner);
+    take_in(&mut model, change == Change::Gone);
+}
+
 fn namespace_seen(
     waker: Waker,
     world: SharedWorld,
@@ -710,6 +755,11 @@ impl Pods {
 }
 
 impl Caches {
+    /// Who may do what. Not to be held while anything is waited for.
+    pub fn rbac(&self) -> RwLockReadGuard<'_, Rbac> {
+        self.rbac.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a namespace holds a pod now.
     pub fn has_pod(&self, namespace: &str) -> bool {
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, Client};
+use kube::{Api, Client, Config};
 use tenure_controls::facts::VersionFacts;
 use tenure_crds::keys;
 use tenure_evidence::{ChainId, Event, Ledger};
@@ -35,13 +35,14 @@ const IMPATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// Where it cannot start: no configuration, no address to listen on, or no memory to read.
 pub async fn operator(settings: Settings) -> anyhow::Result<()> {
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("no Kubernetes configuration: set KUBECONFIG, or run in a pod")?;
-    operator_with(client, settings, stop_on_signal()?).await
+    let client = Client::try_from(config.clone())?;
+    operator_with(client, config, settings, stop_on_signal()?).await
 }
 
-/// Runs the operator through `client` until `stop`.
+/// Runs the operator through `client` until `stop`; each API server is asked by itself, as `config` says.
 ///
 /// The caches are filled before it stands for election, so that a standby takes over at once; memory is read after it
 /// was elected, so that nothing another leader wrote is missed.
@@ -51,6 +52,7 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
 /// runs it starts it again.
 pub async fn operator_with(
     client: Client,
+    config: Config,
     settings: Settings,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -83,6 +85,7 @@ pub async fn operator_with(
     let second = record.second.clone();
     let recording = tokio::spawn(record::follow(second.clone(), notes.clone()));
     let led = Term {
+        config,
         settings,
         builtin,
         metrics,
@@ -103,6 +106,8 @@ pub async fn operator_with(
 
 /// One process's time: it stands by, leads once elected, and lets go.
 struct Term {
+    /// How an API server is reached, for asking each by itself.
+    config: Config,
     settings: Settings,
     builtin: Vec<text::Builtin>,
     metrics: Arc<Metrics>,
@@ -174,6 +179,7 @@ impl Term {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let Self {
+            config,
             settings,
             builtin,
             metrics,
@@ -213,6 +219,9 @@ impl Term {
         // What ended while nobody led ends before anything else is looked at.
         access::begin(&context);
         let granting = tokio::spawn(access::follow(context.clone(), stop.clone()));
+        let proving =
+            access::proving::follow(context.clone(), client.clone(), config, stop.clone());
+        let proving = tokio::spawn(proving);
         ask_versions(&context, &client).await;
         note_start(&context, &ledger).await;
         // Settings first, so that no tenant is rendered under stricter ones for a moment.
@@ -245,6 +254,7 @@ impl Term {
             })
             .await;
         granting.await.context("the task of grants ended badly")?;
+        proving.await.context("the task of proofs ended badly")?;
         passes.await.context("the evaluation task ended badly")?;
         remembering
             .await

@@ -177,6 +177,22 @@ fn sentence(event: &Event) -> String {
             ended_at,
             ..
         } => format!("{person} no longer let in since {ended_at}: {reason} (AccessGrant {grant})."),
+        Event::GrantEndProven {
+            grant,
+            person,
+            proven_at,
+            servers,
+            last_yes,
+            ..
+        } => {
+            let last = match last_yes {
+                Some(at) => format!("; the last yes came at {at}"),
+                None => String::new(),
+            };
+            format!(
+                "The end of {person}'s access is proven at {proven_at}: {servers} of {servers} API servers say no{last} (AccessGrant {grant})."
+            )
+        }
         Event::HoldPlaced {
             hold,
             tenant,

@@ -10,10 +10,12 @@ use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use tenure_crds::{AccessGrant, Approval, StaffMember};
 
+use super::rbac::{RoleName, dangers};
 use super::standing::{Case, Role, Staff, Standing, Tenant, standing};
-use crate::approval::{Asked, DIGEST_VERSION, Persons, Requester, Subject, current_digest};
+use crate::approval::{
+    Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,
+};
 use crate::assess::attested::{Around, Validity, validity};
-use crate::assess::bindings;
 use crate::context::Context;
 use crate::record::{Granted, TenantRecord};
 use crate::tenant::decisions;
@@ -44,7 +46,8 @@ impl Seen {
             grants: grants(context, tenant),
             approvals: approvals(context, tenant),
             persons: context.access.persons(),
-            guard_gap: decisions::guard_gap(context),
+            guard_gap: decisions::guard_gap(context)
+                || !decisions::is_alive(context, "accessgrants"),
         }
     }
 
@@ -69,14 +72,14 @@ impl Seen {
         stray.flat_map(|(_, approvals)| approvals)
     }
 
-    /// Who is known.
-    pub fn persons(&self) -> &Persons {
-        &self.persons
-    }
-
-    /// Whether stamps may be forged just now.
-    pub fn guard_gap(&self) -> bool {
-        self.guard_gap
+    /// What decisions about a grant are measured against.
+    pub fn look<'a>(&'a self, asked: &'a Asked, now: Timestamp) -> Look<'a> {
+        Look {
+            asked: Some(asked),
+            now,
+            guard_gap: self.guard_gap,
+            persons: &self.persons,
+        }
     }
 
     /// Where a grant stands.
@@ -166,13 +169,17 @@ pub fn asked(context: &Context, grant: &AccessGrant) -> Asked {
 }
 
 fn role(context: &Context, name: &str) -> Role {
-    let found = context.caches.cluster_roles.get("", name);
-    let rules = found.as_ref().and_then(|role| role.rules.clone());
-    let dangers = rules.iter().flatten().filter_map(bindings::forbidden);
+    let rbac = context.caches.rbac();
+    let named = RoleName {
+        kind: "ClusterRole".into(),
+        name: name.to_owned(),
+    };
+    let rules = rbac.rules("", &named);
+    let found = rules.map(dangers).unwrap_or_default();
     Role {
         granted: context.accepted().grantable_roles.get(name).cloned(),
-        exists: found.is_some(),
-        dangers: dangers.collect(),
+        exists: rules.is_some(),
+        dangers: found.faults.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -7,13 +7,14 @@ pub mod binding;
 mod case;
 mod people;
 pub mod proof;
+pub mod proving;
 pub mod rbac;
 mod reconcile;
 pub mod standing;
 mod status;
 pub mod why;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::approval::Persons;
 use crate::cluster::Queue;
 use crate::context::Context;
 pub use case::is_about_a_grant;
+use proving::Progress;
 pub use reconcile::reconcile;
 
 /// Name under which the queue holds what concerns everybody: who is known, and what of them.
@@ -33,8 +35,11 @@ const CONCURRENCY: usize = 8;
 pub struct Access {
     /// Whose grants are due.
     pub queue: Arc<Queue>,
+    /// Tenants with grants whose end is not proven.
+    pub ends: Arc<Queue>,
     persons: RwLock<Arc<Persons>>,
     holding: Mutex<Holding>,
+    progress: Mutex<HashMap<String, Progress>>,
 }
 
 /// Roles that live grants give, by person and uid of the grant.
@@ -45,8 +50,10 @@ impl Access {
     pub fn new(queue: Arc<Queue>) -> Self {
         Self {
             queue,
+            ends: Queue::new(),
             persons: RwLock::default(),
             holding: Mutex::default(),
+            progress: Mutex::default(),
         }
     }
 
@@ -60,6 +67,25 @@ impl Access {
 
     fn know(&self, persons: Persons) {
         *self.persons.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(persons);
+    }
+
+    /// How far the proof of a grant's end has come.
+    fn progress(&self, uid: &str) -> Progress {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.get(uid).cloned().unwrap_or_default()
+    }
+
+    fn keep_progress(&self, uid: &str, made: &Progress) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.insert(uid.to_owned(), made.clone());
+    }
+
+    /// Forgets the progress of ends that are proven.
+    fn forget_progress(&self, known: &[String]) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        for uid in known {
+            progress.remove(uid);
+        }
     }
 
     /// Roles that a person holds through other grants than the one of this uid.
@@ -109,6 +135,7 @@ pub fn begin(context: &Context) {
     }
     for tenant in context.tenants() {
         context.access.queue.wake(&tenant);
+        context.access.ends.wake(&tenant);
     }
     context.access.queue.wake(EVERYBODY);
 }

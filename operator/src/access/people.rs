@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
 use kube::ResourceExt;
 use tenure_crds::staff_member::Employment;
 use tenure_crds::{StaffMember, StaffMemberSpec, StaffMemberStatus};
 
+use super::standing::trained_until;
 use super::why::Why;
 use crate::approval::{Owner, Person, Persons};
 use crate::context::Context;
@@ -143,13 +144,6 @@ fn missing(spec: &StaffMemberSpec, persons: &Persons, today: Date) -> Option<(Wh
         return Some((Why::TrainingExpired, message.into()));
     }
     None
-}
-
-/// The last day on which a person's training counts, where it does today: at most twelve months old (DSA 2.2).
-pub fn trained_until(spec: &StaffMemberSpec, today: Date) -> Option<Date> {
-    let completed: Date = spec.training.as_ref()?.completed_on.parse().ok()?;
-    let last = completed.checked_add(Span::new().months(12)).ok()?;
-    (completed <= today && today <= last).then_some(last)
 }
 
 #[cfg(test)]

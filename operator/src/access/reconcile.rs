@@ -11,6 +11,7 @@ use tenure_crds::{AccessGrant, Approval, keys};
 
 use super::binding;
 use super::case::Seen;
+use super::proving;
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
@@ -33,7 +34,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 const TRIES: usize = 3;
 
 /// Remembered grants of a tenant, by uid.
-type Grants = BTreeMap<String, Granted>;
+pub type Grants = BTreeMap<String, Granted>;
 
 /// What one look at a tenant's grants came to.
 #[derive(Default)]
@@ -52,7 +53,12 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     let seen = Seen::of(context, tenant, now);
     failed |= say(context, &seen, &work, &refused, now).await;
     context.metrics.grants(tenant, &counts(&work));
-    failed |= !remaining(context, tenant, &work.grants).is_empty();
+    let past_end = remaining(context, tenant, &work.grants).len();
+    context.metrics.past_end(tenant, past_end);
+    if past_end == 0 && work.grants.values().any(proving::is_open) {
+        context.access.ends.wake(tenant);
+    }
+    failed |= past_end > 0;
     let next = work
         .standings
         .iter()
@@ -131,7 +137,8 @@ fn has_room(grants: &Grants, uid: &str) -> bool {
 fn is_forgotten(granted: &Granted, now: Timestamp) -> bool {
     let over = granted.not_after.parse::<Timestamp>().ok();
     let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
-    !granted.is_live() && forgotten.is_none_or(|forgotten| forgotten < now)
+    let is_over = forgotten.is_none_or(|forgotten| forgotten < now);
+    !granted.is_live() && granted.proof.is_some() && is_over
 }
 
 /// Brings what is remembered to where a grant stands.
@@ -192,6 +199,12 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         name: grant.name_any(),
         person: spec.person.clone(),
         identity: identity.to_owned(),
+        identities: staff
+            .map(|staff| staff.spec.identities.clone())
+            .unwrap_or_default(),
+        groups: staff
+            .map(|staff| staff.spec.groups.clone())
+            .unwrap_or_default(),
         job_role: staff.and_then(|staff| staff.spec.job_role.clone()),
         role: spec.role.clone(),
         namespaces: spec.namespaces.clone(),
@@ -206,6 +219,7 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         not_after: spec.not_after.clone(),
         approved_by: Vec::new(),
         ended: None,
+        proof: None,
     }
 }
 
@@ -222,6 +236,26 @@ async fn remember(
         ..record
     };
     context.records.remember(&next).await
+}
+
+/// Changes what is remembered of a tenant's grants, whoever else writes its record meanwhile.
+pub async fn amend(
+    context: &Context,
+    tenant: &str,
+    change: impl Fn(&mut Grants),
+) -> Result<(), RecordError> {
+    let mut tries = TRIES;
+    loop {
+        let Some(record) = context.records.tenant(tenant) else {
+            return Ok(());
+        };
+        let mut grants = record.grants.clone();
+        change(&mut grants);
+        match remember(context, record, &grants).await {
+            Err(RecordError::Outdated { .. }) if tries > 1 => tries -= 1,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// What could not be recorded lets nobody in; what was on record before stays as it was, unless it ends.
@@ -371,6 +405,7 @@ async fn say(
         let said = Said {
             standing,
             granted,
+            progress: &context.access.progress(&uid),
             refused: refused.get(&uid).map(String::as_str),
             asked: &asked,
             needed,
@@ -385,12 +420,13 @@ async fn say(
             );
             failed |= !told_or_logged(context, told.await);
         }
+        let look = seen.look(&asked, now);
         for approval in seen.approvals(grant) {
             let is_used = granted.is_some_and(|granted| {
                 let mut by = granted.approved_by.iter();
                 by.any(|by| Some(&by.uid) == approval.uid().as_ref())
             });
-            let next = status::approval(approval, &asked, seen, is_used, standing, now);
+            let next = status::approval(approval, &look, is_used, standing, now);
             failed |= !say_approval(context, next).await;
         }
     }

@@ -4,13 +4,12 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 use kube::ResourceExt;
 use tenure_crds::access_grant::{Credential, Location};
 use tenure_crds::staff_member::Employment;
 use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
 
-use super::people::trained_until;
 use super::why::Why;
 use crate::approval::{
     Asked, Context as Look, Counted, Outcome, Owner, Persons, Requester, Standing as Decision,
@@ -546,6 +545,13 @@ fn training(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obs
     };
     ends_after(last, horizon);
     None
+}
+
+/// The last day on which a person's training counts, where it does today: at most twelve months old (DSA 2.2).
+pub fn trained_until(spec: &StaffMemberSpec, today: Date) -> Option<Date> {
+    let completed: Date = spec.training.as_ref()?.completed_on.parse().ok()?;
+    let last = completed.checked_add(Span::new().months(12)).ok()?;
+    (completed <= today && today <= last).then_some(last)
 }
 
 /// Remote work (DSA 2.9, SEC 6).

@@ -99,6 +99,8 @@ impl World {
             name: "chg-1".into(),
             person: "worker".into(),
             identity: "worker-one".into(),
+            identities: vec!["worker-one".into(), "worker-admin".into()],
+            groups: Vec::new(),
             job_role: Some("Engineer".into()),
             role: "operator".into(),
             namespaces: vec!["acme-prod".into()],
@@ -113,6 +115,7 @@ impl World {
                 name: "by-lead-one".into(),
             }],
             ended: None,
+            proof: None,
         });
         world
     }

@@ -6,7 +6,8 @@ use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::PendingApproval;
 use tenure_crds::{AccessGrant, AccessGrantStatus, Approval};
 
-use super::case::Seen;
+use super::proof::Verdict;
+use super::proving::Progress;
 use super::standing::Standing;
 use super::why::Why;
 use crate::approval::{
@@ -22,6 +23,8 @@ pub struct Said<'a> {
     pub standing: &'a Standing,
     /// What is on record about it.
     pub granted: Option<&'a Granted>,
+    /// How far the proof of its end has come.
+    pub progress: &'a Progress,
     /// Why the API server refused its binding, where it did.
     pub refused: Option<&'a str>,
     /// What it asks of those who decide.
@@ -63,7 +66,7 @@ pub fn grant(grant: &AccessGrant, said: &Said<'_>, now: Timestamp) -> Option<Acc
                     .collect()
             })
             .unwrap_or_default(),
-        remaining: before.remaining.clone(),
+        remaining: said.progress.remaining.clone(),
         pending_approvals: pending(grant, said),
     };
     (next != before).then(|| AccessGrant {
@@ -131,10 +134,50 @@ fn conditions(
                 make("Ready", "True", "Ended", message),
             ];
             if let Some(granted) = said.granted {
+                let (status, reason, message) = proof(granted, said.progress);
+                conditions.push(make("EndProven", status, reason, &message));
                 conditions.push(approved(!granted.approved_by.is_empty()));
             }
             conditions
         }
+    }
+}
+
+/// Whether the end is proven: every API server was asked, and said no.
+fn proof(granted: &Granted, progress: &Progress) -> (&'static str, &'static str, String) {
+    if let Some(proof) = &granted.proof {
+        let message = format!(
+            "{0} of {0} API servers said no, the last at {1}",
+            proof.servers, proof.at
+        );
+        return ("True", "Proven", message);
+    }
+    match &progress.proof.verdict {
+        Some(Verdict::StillAllowed {
+            reached, counted, ..
+        }) => {
+            let message = format!(
+                "{reached} of {counted} API servers were asked, and some still say yes: status.remaining names what has to go"
+            );
+            ("False", "StillAllowed", message)
+        }
+        Some(Verdict::Unproven {
+            reached,
+            counted,
+            why,
+        }) => {
+            let why: Vec<String> = why.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "{reached} of {counted} API servers answered: {}",
+                why.join("; ")
+            );
+            ("Unknown", "Unproven", message)
+        }
+        Some(Verdict::Proven { .. }) | None => (
+            "Unknown",
+            "NotAsked",
+            "the API servers have not been asked yet".into(),
+        ),
     }
 }
 
@@ -178,18 +221,11 @@ pub fn approval_of_nothing(approval: &Approval, now: Timestamp) -> Option<Approv
 /// An Approval about a grant with its new status, where it differs from what it says.
 pub fn approval(
     approval: &Approval,
-    asked: &Asked,
-    seen: &Seen,
+    look: &Look<'_>,
     is_used: bool,
     standing: &Standing,
     now: Timestamp,
 ) -> Option<Approval> {
-    let look = Look {
-        asked: Some(asked),
-        now,
-        guard_gap: seen.guard_gap(),
-        persons: seen.persons(),
-    };
     let used_before = approval
         .status
         .as_ref()
@@ -197,7 +233,7 @@ pub fn approval(
     let valid = match standing {
         _ if is_used || used_before => ("True", "Used", "the approval was acted on".to_owned()),
         Standing::Ended { .. } => approval_condition(&Decision::Void(VoidReason::Settled)),
-        _ => approval_condition(&decision(approval, &look)),
+        _ => approval_condition(&decision(approval, look)),
     };
     settled(approval, valid, is_used, now)
 }

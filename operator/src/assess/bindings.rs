@@ -64,7 +64,7 @@ fn rules_of(context: &Context, namespace: &str, role: &RoleRef) -> Vec<PolicyRul
 }
 
 /// Rules that reach past what a role says it grants (DSA 2.4, least privilege).
-pub(crate) fn forbidden(rule: &PolicyRule) -> Option<String> {
+fn forbidden(rule: &PolicyRule) -> Option<String> {
     let has =
         |list: &Option<Vec<String>>, wanted: &str| list.iter().flatten().any(|item| item == wanted);
     let verbs = &rule.verbs;

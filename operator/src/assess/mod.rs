@@ -1,7 +1,7 @@
 //! Facts to controls: the one place where verdicts are made.
 
 pub mod attested;
-pub(crate) mod bindings;
+mod bindings;
 pub mod changes;
 mod exposure;
 pub mod reach;

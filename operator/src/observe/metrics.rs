@@ -31,6 +31,9 @@ pub struct Metrics {
     /// What is said to be undecodable of kinds that are looked at as a whole.
     known_undecodable: Mutex<BTreeMap<String, BTreeSet<String>>>,
     grants: IntGaugeVec,
+    past_end: IntGaugeVec,
+    ends_unproven: IntGaugeVec,
+    ends_remaining: IntGaugeVec,
     holds: IntGaugeVec,
     holds_due: IntGauge,
     attestations: IntGaugeVec,
@@ -109,6 +112,21 @@ impl Metrics {
                 "tenure_access_grants",
                 "AccessGrants by where they stand: pending, active, break-glass (active, and nobody approved it yet), ended.",
                 &["customertenant", "state"],
+            ),
+            past_end: new.gauges(
+                "tenure_access_bindings_past_end",
+                "Bindings of grants that have ended and still stand.",
+                &["customertenant"],
+            ),
+            ends_unproven: new.gauges(
+                "tenure_access_ends_unproven",
+                "Grants that have ended of which not every API server has said no.",
+                &["customertenant"],
+            ),
+            ends_remaining: new.gauges(
+                "tenure_access_ends_remaining",
+                "Grants that have ended whose person is still let do what they allowed, by something else.",
+                &["customertenant"],
             ),
             holds: new.gauges(
                 "tenure_legal_holds",
@@ -318,6 +336,23 @@ impl Metrics {
                 .with_label_values(&[tenant, state])
                 .set(count(*number));
         }
+    }
+
+    /// Says how many bindings of a tenant's grants outlive them.
+    pub fn past_end(&self, tenant: &str, bindings: usize) {
+        self.past_end
+            .with_label_values(&[tenant])
+            .set(count(bindings));
+    }
+
+    /// Says how many ends of a tenant's grants are not proven, and after how many something remains.
+    pub fn ends(&self, tenant: &str, unproven: usize, remaining: usize) {
+        self.ends_unproven
+            .with_label_values(&[tenant])
+            .set(count(unproven));
+        self.ends_remaining
+            .with_label_values(&[tenant])
+            .set(count(remaining));
     }
 
     /// Says how many LegalHolds stand where.

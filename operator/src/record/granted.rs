@@ -16,6 +16,12 @@ pub struct Granted {
     pub person: String,
     /// The identity that is bound.
     pub identity: String,
+    /// Every identity of the person when it began: as each of them it must have ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
+    /// The person's groups when it began, as the identity sync knew them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// What the person's job was when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_role: Option<String>,
@@ -43,6 +49,27 @@ pub struct Granted {
     /// Its end, once it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<End>,
+    /// The proof of it: every API server was asked, and said no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proven>,
+}
+
+/// The proof of an end (DSA 2.13).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proven {
+    /// RFC 3339 instant of the last "no".
+    pub at: String,
+    /// How many API servers there were; each said no to every question.
+    pub servers: usize,
+    /// How often they were asked.
+    pub rounds: u32,
+    /// RFC 3339 instant of the first "yes" after the end, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_yes: Option<String>,
+    /// RFC 3339 instant of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_yes: Option<String>,
 }
 
 /// The end of a grant.
@@ -115,6 +142,21 @@ impl Granted {
                 person: self.person.clone(),
                 reason: end.why.clone(),
                 ended_at: end.at.clone(),
+            });
+        }
+        let was_proven = before.is_some_and(|before| before.proof.is_some());
+        if let Some(proof) = &self.proof
+            && !was_proven
+        {
+            events.push(Event::GrantEndProven {
+                grant: self.name.clone(),
+                uid: uid.to_owned(),
+                person: self.person.clone(),
+                proven_at: proof.at.clone(),
+                servers: proof.servers,
+                rounds: proof.rounds,
+                first_yes: proof.first_yes.clone(),
+                last_yes: proof.last_yes.clone(),
             });
         }
         events

@@ -29,7 +29,7 @@ use thiserror::Error;
 pub use attested::Attested;
 pub use copy::ConfigMaps;
 pub use given::Given;
-pub use granted::{End, Granted};
+pub use granted::{End, Granted, Proven};
 pub use held::{Allowed, Held, Released};
 pub use notes::Notes;
 pub use personal::without_personal_data;

@@ -138,15 +138,19 @@ fn decided(context: &Context) -> impl Iterator<Item = Approval> {
 
 /// Whether approvals made now could have been forged: their stamp is only worth its guard.
 pub fn guard_gap(context: &Context) -> bool {
+    !is_alive(context, "approvals")
+}
+
+/// Whether a guard is what it should be and was seen to deny.
+pub fn is_alive(context: &Context, guard: &str) -> bool {
     let guards = context
         .guards
         .read()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let alive = guards
+    guards
         .iter()
         .flatten()
-        .any(|guard| guard.name == "approvals" && guard.text_matches && guard.proven_at.is_some());
-    !alive
+        .any(|known| known.name == guard && known.text_matches && known.proven_at.is_some())
 }
 
 /// The Approval that made enough, where enough people approve what is asked.

@@ -1,0 +1,273 @@
+//! That access has truly ended: every API server of the cluster is asked, until each says no (DSA 2.4, 2.13).
+//!
+//! What still answers yes is named with every source of it, from an evaluation of all of RBAC. What another live grant of the
+//! same person gives is not asked about: that is what somebody else approved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{Client, Config};
+use tokio_util::sync::CancellationToken;
+
+use super::binding;
+use super::proof::{Proof, Question, Verdict};
+use super::rbac::{Attributes, Caller, RoleName, Rule, Source, questions};
+use super::reconcile::amend;
+use crate::cluster::ApiServers;
+use crate::context::Context;
+use crate::record::{Granted, Proven, RecordError};
+
+/// Most questions about one grant, put to each API server. Those that show most come first.
+const MOST_QUESTIONS: usize = 48;
+/// Tenants whose ends are proven at once.
+const CONCURRENCY: usize = 4;
+/// How soon an end that is not proven is asked about again; doubled up to [`LONGEST`].
+const AGAIN: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(60);
+/// Longest list of what remains that is said on a grant.
+const MOST_NAMED: usize = 32;
+
+/// How far the proof of an end has come.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Rounds so far.
+    pub proof: Proof,
+    /// What still answers yes, with every source of it.
+    pub remaining: Vec<String>,
+}
+
+/// Proves ends until `stop`.
+pub async fn follow(
+    context: Arc<Context>,
+    client: Client,
+    config: Config,
+    stop: CancellationToken,
+) {
+    let servers = Arc::new(ApiServers::new(client, config));
+    let queue = context.access.ends.clone();
+    queue
+        .run(CONCURRENCY, stop, move |tenant| {
+            let (context, servers) = (context.clone(), servers.clone());
+            async move { prove(&context, &servers, &tenant).await }
+        })
+        .await;
+}
+
+/// Asks about every grant of a tenant whose end is not proven.
+async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<Duration> {
+    let open = open(context, tenant);
+    if open.is_empty() {
+        context.metrics.ends(tenant, 0, 0);
+        return None;
+    }
+    let mut proven = BTreeMap::new();
+    let (mut unproven, mut remains, mut rounds) = (0, 0, 0);
+    for (uid, granted) in &open {
+        let progress = ask(context, servers, tenant, uid, granted).await;
+        rounds = progress.proof.rounds.max(rounds);
+        match &progress.proof.verdict {
+            Some(Verdict::Proven { servers, at }) => {
+                let proof = Proven {
+                    at: at.to_string(),
+                    servers: *servers,
+                    rounds: progress.proof.rounds,
+                    first_yes: progress.proof.first_yes.map(|at| at.to_string()),
+                    last_yes: progress.proof.last_yes.map(|at| at.to_string()),
+                };
+                proven.insert(uid.clone(), proof);
+            }
+            Some(Verdict::StillAllowed { .. }) => remains += 1,
+            Some(Verdict::Unproven { .. }) | None => unproven += 1,
+        }
+    }
+    if let Err(error) = note(context, tenant, &proven).await {
+        tracing::warn!(%error, reason = error.reason(), tenant, "a proof is not on record yet; asking again");
+        unproven += proven.len();
+    } else {
+        let done: Vec<String> = proven.into_keys().collect();
+        context.access.forget_progress(&done);
+    }
+    context.metrics.ends(tenant, unproven, remains);
+    // What was found is said on the grants.
+    context.access.queue.wake(tenant);
+    (unproven + remains > 0).then(|| wait(rounds))
+}
+
+fn wait(rounds: u32) -> Duration {
+    AGAIN.saturating_mul(1 << rounds.min(10)).min(LONGEST)
+}
+
+/// Grants that ended and whose end is not proven, by uid.
+fn open(context: &Context, tenant: &str) -> BTreeMap<String, Granted> {
+    let record = context.records.tenant(tenant);
+    let grants = record.into_iter().flat_map(|record| record.grants);
+    grants
+        .filter(|(_, granted)| !granted.is_live() && granted.proof.is_none())
+        .collect()
+}
+
+async fn note(
+    context: &Context,
+    tenant: &str,
+    proven: &BTreeMap<String, Proven>,
+) -> Result<(), RecordError> {
+    if proven.is_empty() {
+        return Ok(());
+    }
+    amend(context, tenant, |grants| {
+        for (uid, proof) in proven {
+            if let Some(granted) = grants.get_mut(uid).filter(|granted| !granted.is_live()) {
+                granted.proof.get_or_insert_with(|| proof.clone());
+            }
+        }
+    })
+    .await
+}
+
+/// Puts one round of questions about a grant to every API server.
+async fn ask(
+    context: &Context,
+    servers: &ApiServers,
+    tenant: &str,
+    uid: &str,
+    granted: &Granted,
+) -> Progress {
+    let mut progress = context.access.progress(uid);
+    let callers = callers(context, granted);
+    let asked = asked(context, tenant, granted, &callers);
+    let found = match servers.find(Timestamp::now()).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "ends of access cannot be proven");
+            super::proof::Servers::default()
+        }
+    };
+    let questions: Vec<Question> = asked
+        .iter()
+        .map(|(caller, what)| question(caller, what))
+        .collect();
+    let round = servers.ask(found, questions, &Timestamp::now).await;
+    progress.proof.add(&round);
+    progress.remaining = remaining(context, &asked, &progress.proof);
+    context.access.keep_progress(uid, &progress);
+    progress
+}
+
+/// As whom the person may come: every identity, with every group that is known.
+fn callers(context: &Context, granted: &Granted) -> Vec<Caller> {
+    let staff = context.caches.staff.get("", &granted.person);
+    let staff = staff.as_ref().and_then(|guard| guard.0.as_ref().ok());
+    let now = staff.map(|staff| (&staff.spec.identities, &staff.spec.groups));
+    let mut identities = BTreeSet::from([granted.identity.clone()]);
+    identities.extend(granted.identities.iter().cloned());
+    let mut groups: BTreeSet<String> = granted.groups.iter().cloned().collect();
+    if let Some((more, others)) = now {
+        identities.extend(more.iter().cloned());
+        groups.extend(others.iter().cloned());
+    }
+    let identities = identities.iter();
+    identities
+        .map(|identity| Caller::authenticated(identity, groups.iter().cloned()))
+        .collect()
+}
+
+/// What is asked: all that the role allowed and no other live grant of the person allows.
+fn asked(
+    context: &Context,
+    tenant: &str,
+    granted: &Granted,
+    callers: &[Caller],
+) -> Vec<(Caller, Attributes)> {
+    let rbac = context.caches.rbac();
+    let role = RoleName {
+        kind: "ClusterRole".into(),
+        name: granted.role.clone(),
+    };
+    // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
+    let unknown = [anything_usual()];
+    let rules = rbac.rules("", &role).unwrap_or(&unknown);
+    let what = questions(rules, &granted.namespaces, MOST_QUESTIONS).asked;
+    let others = live_bindings(context, tenant, &granted.person);
+    let is_given_otherwise = |caller: &Caller, what: &Attributes| {
+        let sources = rbac.sources(caller, what);
+        !sources.is_empty() && sources.iter().all(|source| others.contains(&source.name))
+    };
+    let pairs = callers
+        .iter()
+        .flat_map(|caller| what.iter().map(move |what| (caller, what)));
+    pairs
+        .filter(|(caller, what)| !is_given_otherwise(caller, what))
+        .map(|(caller, what)| (caller.clone(), what.clone()))
+        .collect()
+}
+
+/// What a role to grant usually allows.
+fn anything_usual() -> Rule {
+    let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Rule {
+        verbs: all(&["get", "list", "watch", "create", "delete"]),
+        groups: all(&[""]),
+        resources: all(&["pods", "pods/log", "pods/exec", "configmaps", "secrets"]),
+        ..Rule::default()
+    }
+}
+
+/// Names of the bindings of a person's live grants.
+fn live_bindings(context: &Context, tenant: &str, person: &str) -> BTreeSet<String> {
+    let record = context.records.tenant(tenant);
+    let grants = record.into_iter().flat_map(|record| record.grants);
+    grants
+        .filter(|(_, granted)| granted.is_live() && granted.person == person)
+        .map(|(uid, _)| binding::name(&uid))
+        .collect()
+}
+
+fn question(caller: &Caller, what: &Attributes) -> Question {
+    let review = what.review(caller);
+    Question {
+        user: review.user.unwrap_or_default(),
+        groups: review.groups.into_iter().flatten().collect(),
+        what: review.resource_attributes.unwrap_or_default(),
+    }
+}
+
+/// What the last round found still allowed, with every source that RBAC has for it.
+fn remaining(context: &Context, asked: &[(Caller, Attributes)], proof: &Proof) -> Vec<String> {
+    let Some(Verdict::StillAllowed { allowed, .. }) = &proof.verdict else {
+        return Vec::new();
+    };
+    let rbac = context.caches.rbac();
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for yes in allowed {
+        let found = asked
+            .iter()
+            .find(|(caller, what)| question(caller, what) == yes.question);
+        let sources = found.map(|(caller, what)| rbac.sources(caller, what));
+        let sources: Vec<String> = match sources {
+            Some(sources) if !sources.is_empty() => sources.iter().map(Source::to_string).collect(),
+            // Not by RBAC, as far as that is known here: in the API server's own words.
+            _ => vec![yes.source.clone()],
+        };
+        for source in sources {
+            named
+                .entry(source)
+                .or_default()
+                .insert(yes.question.to_string());
+        }
+    }
+    let lines = named.into_iter().map(|(source, questions)| {
+        let first = questions.first().cloned().unwrap_or_default();
+        match questions.len() {
+            1 => format!("{source}: {first}"),
+            more => format!("{source}: {first}, and {} more", more - 1),
+        }
+    });
+    lines.take(MOST_NAMED).collect()
+}
+
+/// Whether the end of a grant is still to be proven.
+pub fn is_open(granted: &Granted) -> bool {
+    !granted.is_live() && granted.proof.is_none()
+}
