@@ -226,7 +226,8 @@ async fn furnish(client: &Client, random: &mut Random) -> Result<()> {
     for name in ROLES {
         create(&cluster_roles, any_cluster_role(random, name)).await?;
     }
-    for index in 0..16 {
+    // Few, since what they give to everybody hides what everything else gives.
+    for index in 0..8 {
         let binding = any_binding(random, &format!("generated-{index}"), true);
         create(&cluster_bindings, binding).await?;
     }
@@ -632,7 +633,7 @@ async fn compare(client: &Client, random: &mut Random, phase: &str) -> Result<Li
         let allowed = answers.iter().filter(|answer| answer.allowed).count();
         println!("{phase}: {ASKED} asked, {allowed} allowed");
         ensure!(
-            allowed > ASKED / 10 && allowed < ASKED - ASKED / 10,
+            allowed > ASKED / 20 && ASKED - allowed > ASKED / 20,
             "{allowed} of {ASKED} are allowed: that shows little"
         );
         return Ok(after);
