@@ -167,8 +167,8 @@ pub enum Answer {
 impl Answer {
     /// Reads a review that came back.
     ///
-    /// A "no" with an evaluation error is none: what could not be evaluated then (a role that is missing, an authorizer
-    /// that does not answer) may allow it later.
+    /// A "no" with an evaluation error is none: an authorizer that could not say anything then may say yes later. A binding
+    /// whose role is missing is no such error: it allows nothing, and the API server says no.
     pub fn of(status: Option<&SubjectAccessReviewStatus>) -> Self {
         let Some(status) = status else {
             return Self::Unknown("the review came back without an answer".into());
@@ -180,7 +180,7 @@ impl Answer {
         if error.is_empty() || status.denied == Some(true) {
             return Self::NotAllowed;
         }
-        Self::Unknown(format!("it could not evaluate every rule: {error}"))
+        Self::Unknown(format!("it could not hear every authorizer: {error}"))
     }
 }
 

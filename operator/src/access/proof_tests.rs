@@ -191,7 +191,7 @@ fn only_a_plain_no_is_a_no() {
         Answer::NotAllowed
     );
     assert!(
-        matches!(of(json!({"allowed": false, "evaluationError": "no role x"})), Answer::Unknown(why) if why.contains("no role x"))
+        matches!(of(json!({"allowed": false, "evaluationError": "webhook x"})), Answer::Unknown(why) if why.contains("webhook x"))
     );
     assert!(matches!(Answer::of(None), Answer::Unknown(_)));
 }
