@@ -348,7 +348,7 @@ fn the_first_and_the_last_yes_are_kept_through_every_round() {
     let no: [Answer; 1] = [Answer::NotAllowed];
     let shifted = |mut round: Round, by: i64| {
         for heard in round.heard.values_mut().flatten() {
-            heard.at = heard.at + SignedDuration::from_secs(by);
+            heard.at += SignedDuration::from_secs(by);
         }
         round
     };
@@ -400,7 +400,9 @@ proptest! {
             Verdict::Proven { servers, .. } => prop_assert!(all_no && everybody && servers == rows.len()),
             Verdict::StillAllowed { .. } => prop_assert!(any_yes),
             Verdict::Unproven { why, reached, counted: of } => {
-                prop_assert!(!any_yes && !(all_no && everybody) && !why.is_empty());
+                prop_assert!(!any_yes, "a yes is no doubt");
+                prop_assert!(!all_no || !everybody, "it was proven");
+                prop_assert!(!why.is_empty(), "no reason");
                 prop_assert!(reached <= rows.len() && of == counted.max(rows.len()));
             }
         }
