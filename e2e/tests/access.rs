@@ -254,15 +254,17 @@ impl Stage {
 
     /// Decides on what a grant asks for.
     async fn decide(&self, by: &Client, grant: &str, approval: &str, decision: &str) -> Result<()> {
-        let mut pending = Vec::new();
+        let (mut pending, mut id) = (Vec::new(), String::new());
         eventually(SOON, "the grant asks for an approval", async || {
-            let status = self.grant(grant).await?.status.unwrap_or_default();
-            pending = status.pending_approvals;
+            let object = self.grant(grant).await?;
+            pending = object.status.unwrap_or_default().pending_approvals;
+            id = object.spec.tenant_id;
             ensure!(pending.len() == 1, "{pending:?}");
             Ok(())
         })
         .await?;
-        let approval = approval_of(grant, approval, decision, &pending[0].digest);
+        let mut approval = approval_of(grant, approval, decision, &pending[0].digest);
+        approval["spec"]["subject"]["tenantID"] = json!(id);
         self.write::<Approval>(by, approval).await?;
         Ok(())
     }
