@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
 use tenure_e2e::install;
+use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::{
     Access, Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, SignIn, always,
     eventually,
@@ -697,15 +698,20 @@ async fn never_taken_back(stage: &mut Stage) -> Result<()> {
         .await?;
     stage.stop().await?;
     // Nothing but the record says so now.
-    let status = json!({"status": {"conditions": [], "pendingApprovals": []}});
-    let grants: Api<AccessGrant> = Api::all(stage.plane.break_glass()?);
+    let session = stage
+        .plane
+        .service_account(install::NAMESPACE, SERVICE_ACCOUNT)
+        .await?;
+    let grants: Api<AccessGrant> = Api::all(session.client()?);
+    let nothing = Patch::Merge(json!({"status": {"conditions": null}}));
     let wiped = grants
-        .patch_status("trained", &PatchParams::default(), &Patch::Merge(status))
-        .await;
-    match wiped {
-        Ok(_) => {}
-        Err(error) => eprintln!("the status is the operator's own: {error}"),
-    }
+        .patch_status("trained", &PatchParams::default(), &nothing)
+        .await?;
+    ensure!(
+        wiped
+            .status
+            .is_none_or(|status| status.conditions.is_empty())
+    );
     stage.start().await?;
     stage
         .stands::<AccessGrant>("trained", ["Ended", "True", "TrainingExpired"])
