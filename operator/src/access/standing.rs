@@ -447,6 +447,12 @@ fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
             "a session needs a window of 15 minutes at least: no token lives shorter than ten, and the last one ends a minute before",
         ));
     }
+    if credential == Credential::Session {
+        return Some(Obstacle::new(
+            Why::SessionUnavailable,
+            Why::SessionUnavailable.meaning(),
+        ));
+    }
     let other = case
         .held
         .iter()

@@ -571,7 +571,7 @@ fn a_session_has_its_shortest_window() {
         .spec("credential", json!("Session"))
         .spec("notAfter", json!("2026-03-02T10:15:00Z"));
     world.approve("lead-one", "Approve");
-    world.lets_in("2026-03-02T10:00:00Z");
+    world.waits("2026-03-02T10:00:00Z", Why::SessionUnavailable);
 }
 
 #[test]
