@@ -16,7 +16,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -41,6 +45,7 @@ async fn every_alert_is_fired_by_what_it_is_for() -> Result<()> {
     a_vanished_tenant(&stage).await.context("vanished")?;
     a_record_in_trouble(&stage).await.context("record")?;
     a_hold_to_look_after(&stage).await.context("hold")?;
+    access_that_needs_somebody(&stage).await.context("access")?;
     an_evaluation_that_never_ends(&stage)
         .await
         .context("stale")?;
@@ -290,6 +295,74 @@ async fn a_hold_to_look_after(stage: &Stage) -> Result<()> {
     stage.ends("TenureLegalHoldGone", &[]).await
 }
 
+/// Access nobody approved, access that does not end, or not provably.
+async fn access_that_needs_somebody(stage: &Stage) -> Result<()> {
+    let acme = [("customertenant", "acme")];
+    stage.staff("worker").await?;
+    stage.staff("lead").await?;
+    stage.let_in("glass").await?;
+    stage.fires("TenureBreakGlassAccess", &acme).await?;
+    stage.approve("glass").await?;
+    stage.ends("TenureBreakGlassAccess", &acme).await?;
+
+    // It cannot delete what it made.
+    let deletions = stage.forbid("rolebindings", "delete").await?;
+    stage.revoke("glass").await?;
+    stage.fires("TenureAccessPastEnd", &acme).await?;
+    deletions.allow().await?;
+    stage.ends("TenureAccessPastEnd", &acme).await?;
+
+    // Something else lets them in, and an API server is said to be there that nobody finds.
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.plane.break_glass()?, "acme-prod");
+    let way_in: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "way-in"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tenure-tenant-operator"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "worker"}]
+    }))?;
+    bindings.create(&PostParams::default(), &way_in).await?;
+    stage.let_in("more").await?;
+    stage.approve("more").await?;
+    stage.revoke("more").await?;
+    stage.fires("TenureAccessRemains", &acme).await?;
+    let leases: Api<Lease> = Api::namespaced(stage.plane.admin()?, "kube-system");
+    let hidden: Lease = serde_json::from_value(json!({
+        "metadata": {"name": "apiserver-elsewhere", "labels": {"apiserver.kubernetes.io/identity": "kube-apiserver"}},
+        "spec": {"holderIdentity": "elsewhere", "leaseDurationSeconds": 3600, "renewTime": MicroTime(Timestamp::now())}
+    }))?;
+    leases.create(&PostParams::default(), &hidden).await?;
+    bindings.delete("way-in", &DeleteParams::default()).await?;
+    stage.ends("TenureAccessRemains", &acme).await?;
+    stage.fires("TenureAccessEndUnproven", &acme).await?;
+    leases
+        .delete("apiserver-elsewhere", &DeleteParams::default())
+        .await?;
+    stage.ends("TenureAccessEndUnproven", &acme).await?;
+    // A sync that takes everybody for gone.
+    let people: Vec<String> = (0..13).map(|index| format!("person-{index}")).collect();
+    for person in &people {
+        stage.staff(person).await?;
+        stage.let_person_in(&format!("of-{person}"), person).await?;
+    }
+    stage.employ(&people, "Left").await?;
+    stage.fires("TenureManyLeavers", &[]).await?;
+    eventually(SOON, "ten have ended", async || {
+        let still = stage.let_in_now().await?;
+        ensure!(still == 3, "{still} are let in");
+        Ok(())
+    })
+    .await?;
+    stage.employ(&people, "Active").await?;
+    stage.ends("TenureManyLeavers", &[]).await?;
+    ensure!(stage.let_in_now().await? == 3);
+    for person in &people {
+        stage.revoke(&format!("of-{person}")).await?;
+    }
+    // Live until the operators are gone.
+    stage.let_in("last").await?;
+    stage.approve("last").await?;
+    stage.ends("TenureBreakGlassAccess", &acme).await
+}
+
 /// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.
 async fn an_evaluation_that_never_ends(stage: &Stage) -> Result<()> {
     let finalizers = stage.forbid_finalizers().await?;
@@ -355,6 +428,7 @@ async fn another_leads(stage: &mut Stage) -> Result<()> {
     );
     stage.kill_the_leader().await?;
     stage.fires("TenureOperatorAbsent", &[]).await?;
+    stage.fires("TenureOperatorAbsentWithAccess", &[]).await?;
     stage
         .monitoring
         .until(SOON, "TenureEvaluationStale", &[], "suppressed")

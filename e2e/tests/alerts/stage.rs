@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tenure_crds::{CustomerTenant, TenancyPolicy};
+use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy};
 use tenure_e2e::monitoring::{Alert, Monitoring};
 use tenure_e2e::stack::monitoring_definitions;
 use tenure_e2e::{
@@ -37,7 +38,7 @@ impl Stage {
         define_monitoring(&plane).await?;
         install::install(plane.access()).await?;
         let policy: TenancyPolicy = serde_json::from_value(
-            json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {}}),
+            json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"}, "spec": {"grantableRoles": [{"name": "tenure-tenant-operator", "longest": "PT8H", "approvals": 1}]}}),
         )?;
         Api::all(plane.admin()?)
             .create(&PostParams::default(), &policy)
@@ -148,6 +149,108 @@ impl Stage {
         .await
     }
 
+    /// A person in good standing, who may do everything with grants but approve their own.
+    pub async fn staff(&self, name: &str) -> Result<()> {
+        let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let staff: StaffMember = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "StaffMember", "metadata": {"name": name},
+            "spec": {
+                "identities": [name], "status": "Active", "training": {"completedOn": today}, "telework": {"signedOn": today},
+                "acceptableUse": {"signedOn": today}, "confidentiality": {"signedOn": today}, "mfa": {"signedOn": today}
+            }
+        }))?;
+        let by = PostParams::default();
+        Api::all(self.plane.admin()?).create(&by, &staff).await?;
+        for role in ["tenure-requester", "tenure-approver", "tenure-break-glass"] {
+            let binding: ClusterRoleBinding = serde_json::from_value(json!({
+                "metadata": {"name": format!("{name}-{role}")},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}]
+            }))?;
+            Api::all(self.plane.admin()?).create(&by, &binding).await?;
+        }
+        Ok(())
+    }
+
+    /// Says of people that they are here, or that they left.
+    pub async fn employ(&self, names: &[String], status: &str) -> Result<()> {
+        let staff: Api<StaffMember> = Api::all(self.plane.admin()?);
+        let patch = Patch::Merge(json!({"spec": {"status": status}}));
+        for name in names {
+            staff.patch(name, &PatchParams::default(), &patch).await?;
+        }
+        Ok(())
+    }
+
+    /// How many people are let in.
+    pub async fn let_in_now(&self) -> Result<usize> {
+        let grants = self.grants("lead")?.list(&ListParams::default()).await?;
+        let active = grants.items.iter().filter(|grant| {
+            let conditions = grant.status.iter().flat_map(|status| &status.conditions);
+            let mut active = conditions.filter(|condition| condition.type_ == "Active");
+            active.any(|condition| condition.status == "True")
+        });
+        Ok(active.count())
+    }
+
+    fn grants(&self, user: &str) -> Result<Api<AccessGrant>> {
+        Ok(Api::all(self.plane.client(&Identity::user(user))?))
+    }
+
+    /// Lets the worker in without an approval, and waits until that is so.
+    pub async fn let_in(&self, name: &str) -> Result<()> {
+        self.let_person_in(name, "worker").await
+    }
+
+    /// Lets somebody in without an approval, at the worker's wish, and waits until that is so.
+    pub async fn let_person_in(&self, name: &str, person: &str) -> Result<()> {
+        let until = Timestamp::now() + SignedDuration::from_mins(60);
+        let tenant = self.tenants()?.get("acme").await?;
+        let grant = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": name},
+            "spec": {
+                "tenantRef": {"name": "acme"}, "tenantID": tenant.spec.tenant_id, "person": person,
+                "role": "tenure-tenant-operator", "namespaces": ["acme-prod"], "reason": "it burns", "ticket": "INC-1",
+                "notAfter": until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), "breakGlass": true
+            }
+        }))?;
+        let grants = self.grants("worker")?;
+        grants.create(&PostParams::default(), &grant).await?;
+        eventually(SOON, &format!("{name} is active"), async || {
+            let status = grants.get(name).await?.status.unwrap_or_default();
+            ensure!(status.active_since.is_some(), "{status:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn approve(&self, name: &str) -> Result<()> {
+        let grant = self.grants("lead")?.get(name).await?;
+        let status = grant.status.unwrap_or_default();
+        let pending = status
+            .pending_approvals
+            .first()
+            .context("nothing is asked")?;
+        let approval: Approval = serde_json::from_value(json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": format!("{name}-yes")},
+            "spec": {
+                "action": "Activate", "tenantRef": {"name": "acme"}, "decision": "Approve", "reason": "seen",
+                "subject": {"kind": "AccessGrant", "name": name, "tenantID": grant.spec.tenant_id,
+                    "digest": pending.digest, "digestVersion": pending.digest_version}
+            }
+        }))?;
+        let approvals: Api<Approval> = Api::all(self.plane.client(&Identity::user("lead"))?);
+        approvals.create(&PostParams::default(), &approval).await?;
+        Ok(())
+    }
+
+    pub async fn revoke(&self, name: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"spec": {"revoked": {"reason": "over"}}}));
+        let grants = self.grants("lead")?;
+        grants.patch(name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
     /// Takes a guard's binding away, as only break-glass can.
     pub async fn unbind(&self, binding: &str) -> Result<()> {
         let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(self.plane.break_glass()?);
@@ -170,17 +273,18 @@ impl Stage {
 
     /// Takes from the operator the right to put its finalizer on a tenant.
     pub async fn forbid_finalizers(&self) -> Result<TakenRight> {
+        self.forbid("customertenants", "patch").await
+    }
+
+    /// Takes the operator's right to something away, as only break-glass can.
+    pub async fn forbid(&self, resource: &str, verb: &str) -> Result<TakenRight> {
         let roles: Api<ClusterRole> = Api::all(self.plane.break_glass()?);
         let role = roles.get("tenure-operator").await?;
         let mut less = role.clone();
         for rule in less.rules.iter_mut().flatten() {
-            let tenants = rule.resources.as_ref().is_some_and(|resources| {
-                resources
-                    .iter()
-                    .any(|resource| resource == "customertenants")
-            });
-            if tenants {
-                rule.verbs.retain(|verb| verb != "patch");
+            let named = rule.resources.iter().flatten();
+            if named.into_iter().any(|named| named == resource) {
+                rule.verbs.retain(|known| known != verb);
             }
         }
         ensure!(less != role, "there is no such right");

@@ -87,6 +87,11 @@ impl Seen {
         let uid = grant.uid().unwrap_or_default();
         let guard = context.caches.staff.get("", &grant.spec.person);
         let staff = staff(guard.as_deref());
+        let granted = self.granted(&uid).filter(|granted| granted.is_live());
+        let leaves_later = granted.and_then(|_| {
+            let access = &context.access;
+            access.holds_leaver(&grant.spec.person, staff.has_left(), now)
+        });
         let held = context.access.held(&grant.spec.person, &uid);
         let asked = asked(context, grant);
         let role = role(context, &grant.spec.role);
@@ -101,6 +106,7 @@ impl Seen {
             tenant: &self.tenant,
             role: &role,
             held: &held,
+            leaves_later,
             mfa_reported: context.accepted().mfa.is_some(),
         };
         standing(&case, now)

@@ -4,6 +4,7 @@
 //! records, then lets in, then says.
 
 pub mod binding;
+pub mod brake;
 mod case;
 mod people;
 pub mod proof;
@@ -17,6 +18,8 @@ pub mod why;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use brake::Brake;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Persons;
@@ -40,6 +43,7 @@ pub struct Access {
     persons: RwLock<Arc<Persons>>,
     holding: Mutex<Holding>,
     progress: Mutex<HashMap<String, Progress>>,
+    brake: Mutex<Brake>,
 }
 
 /// Roles that live grants give, by person and uid of the grant.
@@ -54,6 +58,7 @@ impl Access {
             persons: RwLock::default(),
             holding: Mutex::default(),
             progress: Mutex::default(),
+            brake: Mutex::default(),
         }
     }
 
@@ -86,6 +91,22 @@ impl Access {
         for uid in known {
             progress.remove(uid);
         }
+    }
+
+    /// Until when the grants of a person who left stay, because too many leave at once.
+    fn holds_leaver(&self, person: &str, has_left: bool, now: Timestamp) -> Option<Timestamp> {
+        let mut brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_left {
+            return brake.holds(person, now);
+        }
+        brake.stays(person);
+        None
+    }
+
+    /// How many persons' grants stay although they left.
+    fn held_leavers(&self, now: Timestamp) -> usize {
+        let brake = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
+        brake.held(now)
     }
 
     /// Roles that a person holds through other grants than the one of this uid.

@@ -57,6 +57,9 @@ pub async fn settle(context: &Context) -> Option<Duration> {
     let now = Timestamp::now();
     let today = now.to_zoned(TimeZone::UTC).date();
     let persons = context.access.persons();
+    context
+        .metrics
+        .held_leavers(context.access.held_leavers(now));
     let mut failed = false;
     for staff in readable(context, &context.caches.staff) {
         let Some(next) = told(&staff, &persons, today, now) else {

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use serde_json::Value;
+use tenure_crds::access_grant::Credential;
 use tenure_crds::{AccessGrant, Approval, keys};
 
 use super::binding;
@@ -18,6 +19,7 @@ use super::why::Why;
 use crate::approval::{Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
+use crate::observe::GrantFigures;
 use crate::platform::say as say_status;
 use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
 use crate::tenant::Error;
@@ -52,7 +54,10 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     failed |= !refused.is_empty();
     let seen = Seen::of(context, tenant, now);
     failed |= say(context, &seen, &work, &refused, now).await;
-    context.metrics.grants(tenant, &counts(&work));
+    context.metrics.grants(tenant, &figures(&work));
+    context
+        .metrics
+        .held_leavers(context.access.held_leavers(now));
     let past_end = remaining(context, tenant, &work.grants).len();
     context.metrics.past_end(tenant, past_end);
     if past_end == 0 && work.grants.values().any(proving::is_open) {
@@ -491,23 +496,32 @@ async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, w
     }
 }
 
-fn counts(work: &Work) -> BTreeMap<&'static str, usize> {
-    let mut counts = BTreeMap::from([
-        ("pending", 0),
-        ("active", 0),
-        ("break-glass", 0),
-        ("ended", 0),
-    ]);
-    for (_, standing) in &work.standings {
-        let state = match standing {
-            Standing::Pending { .. } => "pending",
-            Standing::Active { approvals, .. } if approvals.is_empty() => "break-glass",
-            Standing::Active { .. } => "active",
-            Standing::Ended { .. } => "ended",
-        };
-        *counts.entry(state).or_default() += 1;
+/// What metrics say of a tenant's grants.
+fn figures(work: &Work) -> GrantFigures {
+    let mut figures = GrantFigures::default();
+    for (grant, standing) in &work.standings {
+        match standing {
+            Standing::Pending { why, .. } => {
+                figures.pending += 1;
+                if *why == Why::AwaitingApproval {
+                    let since = grant.creation_timestamp().map(|made| made.0.as_second());
+                    let oldest = figures.waiting_since.into_iter().chain(since).min();
+                    figures.waiting_since = oldest;
+                }
+            }
+            Standing::Active { approvals, .. } => {
+                match approvals.is_empty() {
+                    true => figures.break_glass += 1,
+                    false => figures.active += 1,
+                }
+                if grant.spec.credential.unwrap_or_default() == Credential::Identity {
+                    figures.by_identity += 1;
+                }
+            }
+            Standing::Ended { .. } => figures.ended += 1,
+        }
     }
-    counts
+    figures
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Duration {

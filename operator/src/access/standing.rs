@@ -34,6 +34,16 @@ pub enum Staff<'a> {
     Unreadable,
 }
 
+impl Staff<'_> {
+    /// Whether the person is not there any more, as far as is known.
+    pub fn has_left(self) -> bool {
+        match self {
+            Self::Known(staff) => staff.status == Employment::Left,
+            Self::Unknown | Self::Unreadable => true,
+        }
+    }
+}
+
 /// What a grant needs to know of its tenant.
 #[derive(Clone, Debug, Default)]
 pub struct Tenant {
@@ -85,6 +95,8 @@ pub struct Case<'a> {
     pub role: &'a Role,
     /// Roles that other active grants of the same person give.
     pub held: &'a [String],
+    /// Until when it counts as if the person had not left, because too many leave at once.
+    pub leaves_later: Option<Timestamp>,
     /// Whether a second factor is reported to the API server, which then asks for it.
     pub mfa_reported: bool,
 }
@@ -322,7 +334,7 @@ fn obstacle(
     place(case)
         .or_else(|| asker(case))
         .or_else(|| role(case, window))
-        .or_else(|| person(case))
+        .or_else(|| person(case, horizon))
         .or_else(|| training(case, today, horizon))
         .or_else(|| remote(case, today, horizon))
         .or_else(|| employer(case, today, horizon))
@@ -469,7 +481,11 @@ fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
 }
 
 /// The person.
-fn person(case: &Case<'_>) -> Option<Obstacle> {
+fn person(case: &Case<'_>, horizon: &mut Timestamp) -> Option<Obstacle> {
+    if let Some(until) = case.leaves_later.filter(|_| case.staff.has_left()) {
+        *horizon = (*horizon).min(until);
+        return None;
+    }
     let name = &case.grant.spec.person;
     let staff = match case.staff {
         Staff::Known(staff) => staff,
@@ -526,10 +542,11 @@ fn person(case: &Case<'_>) -> Option<Obstacle> {
 
 /// The identity that is, or would be, bound, where it is the person's.
 fn identity<'a>(case: &Case<'a>) -> Option<&'a str> {
-    let Staff::Known(staff) = case.staff else {
-        return None;
-    };
     let bound = case.granted.map(|granted| &granted.identity);
+    let Staff::Known(staff) = case.staff else {
+        // Only whoever is let in already gets as far as this.
+        return bound.map(String::as_str);
+    };
     let wanted = bound
         .or(case.grant.spec.identity.as_ref())
         .or(staff.identities.first())?;

@@ -27,6 +27,7 @@ struct World {
     requester: Requester,
     guard_gap: bool,
     mfa_reported: bool,
+    leaves_later: Option<Timestamp>,
 }
 
 impl World {
@@ -82,6 +83,7 @@ impl World {
             requester: Requester::User("worker-one".into()),
             guard_gap: false,
             mfa_reported: false,
+            leaves_later: None,
         }
     }
 
@@ -188,6 +190,7 @@ impl World {
             role: &self.role,
             held: &self.held,
             mfa_reported: self.mfa_reported,
+            leaves_later: self.leaves_later,
         };
         standing(&case, at(now))
     }
@@ -462,6 +465,28 @@ fn what_will_end_it_by_itself_is_looked_at_in_time() {
     world.tenant.telework_exclusions = vec![("worker".into(), "2026-03-03".into())];
     assert_eq!(world.lets_in(NOON).1, midnight);
     world.ended("2026-03-03T00:00:00Z", Why::TeleworkExcluded);
+}
+
+#[test]
+fn where_too_many_leave_at_once_their_access_stays_a_little() {
+    for is_known in [true, false] {
+        let mut world = World::active();
+        world.is_known = is_known;
+        world.staff["status"] = json!("Left");
+        world.leaves_later = Some(at("2026-03-02T12:10:00Z"));
+        let (identity, again) = world.lets_in(NOON);
+        assert_eq!(
+            (identity.as_str(), again),
+            ("worker-one", at("2026-03-02T12:10:00Z"))
+        );
+        // Whatever else ends it ends it all the same.
+        world.spec("revoked", json!({"reason": "over"}));
+        world.ended(NOON, Why::Revoked);
+    }
+    let mut world = World::active();
+    world.leaves_later = Some(at("2026-03-02T12:10:00Z"));
+    world.staff["confidentiality"] = Value::Null;
+    world.ended(NOON, Why::PolicyUnsigned);
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub struct Metrics {
     /// What is said to be undecodable of kinds that are looked at as a whole.
     known_undecodable: Mutex<BTreeMap<String, BTreeSet<String>>>,
     grants: IntGaugeVec,
+    grants_by_identity: IntGaugeVec,
+    approval_waits: IntGaugeVec,
+    held_leavers: IntGauge,
     past_end: IntGaugeVec,
     ends_unproven: IntGaugeVec,
     ends_remaining: IntGaugeVec,
@@ -56,6 +59,23 @@ struct RecordGauges {
     waiting: IntGauge,
     missed: IntGauge,
     behind: IntGauge,
+}
+
+/// How the grants of a tenant stand.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct GrantFigures {
+    /// Nobody is let in by it yet.
+    pub pending: usize,
+    /// Approved and active.
+    pub active: usize,
+    /// Active, and nobody approved it yet.
+    pub break_glass: usize,
+    /// Over.
+    pub ended: usize,
+    /// Of the active ones, those that bind the person's own identity.
+    pub by_identity: usize,
+    /// Unix time at which the oldest was asked for that waits for an approval.
+    pub waiting_since: Option<i64>,
 }
 
 /// How the record stands, asked whenever metrics are.
@@ -112,6 +132,20 @@ impl Metrics {
                 "tenure_access_grants",
                 "AccessGrants by where they stand: pending, active, break-glass (active, and nobody approved it yet), ended.",
                 &["customertenant", "state"],
+            ),
+            grants_by_identity: new.gauges(
+                "tenure_access_identity_grants",
+                "Live grants that bind a person's own identity: they end by the operator alone.",
+                &["customertenant"],
+            ),
+            approval_waits: new.gauges(
+                "tenure_access_approval_waiting_timestamp_seconds",
+                "Unix time at which the oldest grant that waits for an approval was asked for; 0 if none waits.",
+                &["customertenant"],
+            ),
+            held_leavers: new.gauge(
+                "tenure_access_held_leavers",
+                "Persons who left and whose grants stay for a quarter of an hour, because too many left at once.",
             ),
             past_end: new.gauges(
                 "tenure_access_bindings_past_end",
@@ -329,13 +363,29 @@ impl Metrics {
         }
     }
 
-    /// Says how many grants of a tenant stand where.
-    pub fn grants(&self, tenant: &str, counts: &BTreeMap<&'static str, usize>) {
-        for (state, number) in counts {
-            self.grants
-                .with_label_values(&[tenant, state])
-                .set(count(*number));
+    /// Says how a tenant's grants stand.
+    pub fn grants(&self, tenant: &str, figures: &GrantFigures) {
+        let states = [
+            ("pending", figures.pending),
+            ("active", figures.active),
+            ("break-glass", figures.break_glass),
+            ("ended", figures.ended),
+        ];
+        for (state, number) in states {
+            let gauge = self.grants.with_label_values(&[tenant, state]);
+            gauge.set(count(number));
         }
+        self.grants_by_identity
+            .with_label_values(&[tenant])
+            .set(count(figures.by_identity));
+        self.approval_waits
+            .with_label_values(&[tenant])
+            .set(figures.waiting_since.unwrap_or_default());
+    }
+
+    /// Says of how many persons who left the grants stay.
+    pub fn held_leavers(&self, persons: usize) {
+        self.held_leavers.set(count(persons));
     }
 
     /// Says how many bindings of a tenant's grants outlive them.
