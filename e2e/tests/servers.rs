@@ -32,7 +32,8 @@ use tenure_e2e::{Access, Plane, PlaneOptions, SignIn, eventually};
 use tenure_operator::access::proof::{Allowed, Doubt, Proof, Question, Verdict};
 use tenure_operator::cluster::ApiServers;
 
-const SOON: Duration = Duration::from_secs(30);
+/// The cluster ceases to list an API server fifteen seconds after it is gone; a busy machine included.
+const SOON: Duration = Duration::from_secs(60);
 /// What a tenant's namespace is called here.
 const PROD: &str = "acme-prod";
 const STAFF: &str = "staff";
@@ -360,9 +361,7 @@ async fn proven(stage: &Stage) -> Result<()> {
         .await?;
     let unbound = Instant::now();
     stage.unbind("jane").await?;
-    let proof = prover
-        .sees("proven on both", |verdict| is_proven(verdict))
-        .await?;
+    let proof = prover.sees("proven on both", is_proven).await?;
     eprintln!(
         "proven {:?} after the binding was deleted, in round {}; last yes: {:?}",
         unbound.elapsed(),
@@ -375,42 +374,42 @@ async fn proven(stage: &Stage) -> Result<()> {
 
 /// One of two that is gone is counted on, by its Lease, when the cluster has long ceased to list it.
 async fn unreached(stage: &Stage, prover: &Prover) -> Result<()> {
+    let known = prover.0.find(Timestamp::now()).await?;
     stage.plane.stop_second_api_server()?;
     let gone = stage.plane.addresses()[1];
-    let alone = |verdict: &Verdict| match verdict {
-        Verdict::Unproven {
-            reached: 1,
-            counted: 2,
-            why,
-        } => Ok(why.clone()),
+    let round = prover.0.ask(known, questions(), &Timestamp::now).await;
+    match alone(&round.verdict())?.as_slice() {
+        [Doubt::NotAnswered { server, .. }] if *server == gone => {}
         other => bail!("{other:?}"),
+    }
+    let hidden = Doubt::Hidden {
+        counted: 2,
+        addresses: 1,
     };
     prover
-        .sees("it does not answer", |verdict| {
-            match alone(verdict)?.as_slice() {
-                [Doubt::NotAnswered { server, .. }] if *server == gone => Ok(()),
-                other => bail!("{other:?}"),
-            }
-        })
-        .await?;
-    prover
         .sees("it is no longer listed", |verdict| {
-            match alone(verdict)?.as_slice() {
-                [
-                    Doubt::Hidden {
-                        counted: 2,
-                        addresses: 1,
-                    },
-                ] => Ok(()),
-                other => bail!("{other:?}"),
-            }
+            let why = alone(verdict)?;
+            ensure!(*why == [hidden.clone()], "{why:?}");
+            Ok(())
         })
         .await?;
     stage.plane.start_second_api_server().await?;
     prover
-        .sees("proven once it is back", |verdict| is_proven(verdict))
+        .sees("proven once it is back", is_proven)
         .await
         .map(drop)
+}
+
+/// Why nothing is proven where one of two has answered.
+fn alone(verdict: &Verdict) -> Result<&Vec<Doubt>> {
+    match verdict {
+        Verdict::Unproven {
+            reached: 1,
+            counted: 2,
+            why,
+        } => Ok(why),
+        other => bail!("{other:?}"),
+    }
 }
 
 fn user(name: &str) -> Value {
