@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,13 +103,13 @@ impl Monitoring {
     /// # Errors
     ///
     /// When the list of targets cannot be written.
-    pub fn scrape(&self, operators: &[u16], api_server: Option<u16>) -> Result<()> {
+    pub fn scrape(&self, operators: &[u16], api_servers: &[SocketAddr]) -> Result<()> {
         let address = |port: &u16| format!("127.0.0.1:{port}");
         let operators: Vec<String> = operators.iter().map(address).collect();
-        let api_server: Vec<String> = api_server.iter().map(address).collect();
+        let api_servers: Vec<String> = api_servers.iter().map(ToString::to_string).collect();
         let list = json!([
             {"targets": operators, "labels": {"job": "tenure-operator", "namespace": "tenure-system"}},
-            {"targets": api_server, "labels": {"job": "apiserver", "__scheme__": "https"}},
+            {"targets": api_servers, "labels": {"job": "apiserver", "__scheme__": "https"}},
         ]);
         // Renamed into place: a half-written list would be an error.
         let new = self.targets.with_extension("new");

@@ -89,7 +89,7 @@ async fn nobody_is_there(stage: &mut Stage) -> Result<()> {
         );
     }
     stage.fires("TenureDeniedDeletesUnseen", &[]).await?;
-    monitoring.scrape(&[], Some(stage.plane.port()))?;
+    monitoring.scrape(&[], &stage.plane.addresses())?;
     stage.ends("TenureDeniedDeletesUnseen", &[]).await?;
 
     stage.start_operators().await?;
