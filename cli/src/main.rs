@@ -7,6 +7,9 @@
     allow(clippy::unwrap_used, reason = "a test that cannot go on panics")
 )]
 
+mod access;
+mod cluster;
+mod instant;
 mod ledger;
 mod new;
 mod output;
@@ -15,15 +18,16 @@ mod place;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tenure_crds::approval::Decision;
 
 /// What the exit codes mean, at the end of the help.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it was done, and nothing is wrong
-  1  it was done, and something is wrong with the record
+  1  it was done, and something is wrong: with the record, or a grant that was waited for is not active
   2  it could not be done: wrong usage, or something could not be read or written";
 
-/// Tenants with signed data security agreements: what was recorded of them, and the first file of a new one.
+/// Tenants with signed data security agreements: access to them, what was recorded of them, and the first file of a new one.
 #[derive(Parser)]
 #[command(name = "kubectl-tenure", bin_name = "kubectl tenure", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -37,6 +41,11 @@ enum Command {
     #[command(subcommand)]
     Ledger(Box<ledger::Command>),
     New(new::Arguments),
+    Request(Box<access::request::Arguments>),
+    Approve(access::decide::Arguments),
+    Reject(access::decide::Arguments),
+    Revoke(access::revoke::Arguments),
+    Status(access::status::Arguments),
     /// Print the version of this program.
     Version,
 }
@@ -54,6 +63,11 @@ async fn main() -> ExitCode {
     let outcome = match command {
         Command::Ledger(command) => command.run().await,
         Command::New(arguments) => new::run(&arguments),
+        Command::Request(arguments) => access::request::run(&arguments).await,
+        Command::Approve(arguments) => arguments.run(Decision::Approve).await,
+        Command::Reject(arguments) => arguments.run(Decision::Reject).await,
+        Command::Revoke(arguments) => access::revoke::run(&arguments).await,
+        Command::Status(arguments) => access::status::run(&arguments).await,
         Command::Version => version(),
     };
     match outcome {

@@ -10,8 +10,8 @@ use clap::Args;
 use jiff::Timestamp;
 use tenure_evidence::{KeyList, Signer};
 
-use super::{instant, key_list, time};
-use crate::{Outcome, output};
+use super::{key_list, time};
+use crate::{Outcome, instant, output};
 
 const PRIVATE: &str = "signing.pem";
 const LIST: &str = "keys.json";

@@ -1,6 +1,5 @@
 //! `kubectl tenure ledger`: the record, verified and read by anybody who has a copy and the published key list.
 
-mod instant;
 mod keygen;
 mod keys;
 mod sentence;

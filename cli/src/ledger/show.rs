@@ -19,9 +19,9 @@ use tenure_evidence::store::newest;
 use tenure_evidence::{ChainId, Digest, Entry, KeyList, Store, StoreError, layout};
 use uuid::Uuid;
 
-use super::{instant, key_list, sentence, time};
+use super::{key_list, sentence, time};
 use crate::output::{self, plain, table};
-use crate::{Outcome, place};
+use crate::{Outcome, instant, place};
 
 /// Segments read ahead of the one that is shown.
 const AHEAD: usize = 8;

@@ -1,0 +1,364 @@
+//! The plugin against a real API server with the chart's guards: what it asks for, decides on and ends is what admission takes,
+//! as the person who runs it. No operator runs; its status is written with its own account.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where by panicking"
+)]
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember};
+use tenure_e2e::install::{self, NAMESPACE};
+use tenure_e2e::operator::SERVICE_ACCOUNT;
+use tenure_e2e::paths::target;
+use tenure_e2e::{Identity, Plane, PlaneOptions, eventually};
+use tokio::process::Command;
+
+const SOON: Duration = Duration::from_secs(30);
+const TENANT_ID: &str = "5b0f7c1e-2d34-4a56-8b78-90abcdef1234";
+const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+struct Stage {
+    plane: Plane,
+    operator: Client,
+}
+
+/// What the plugin said, and how it ended.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// What it printed, where it was done.
+    fn fine(self) -> Result<String> {
+        ensure!(self.code == 0, "{}: {}{}", self.code, self.out, self.err);
+        Ok(self.out)
+    }
+
+    fn json(self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.fine()?)?)
+    }
+
+    /// What it told, where it could not be done.
+    fn refused(self, words: &str) -> Result<()> {
+        let told = format!("{}: {}{}", self.code, self.out, self.err);
+        ensure!(
+            self.code == 2 && self.err.contains(words),
+            "not {words:?}: {told}"
+        );
+        Ok(())
+    }
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let plane = Plane::start(PlaneOptions {
+            name: "cli".into(),
+            ..PlaneOptions::default()
+        })
+        .await?;
+        install::install(plane.access()).await?;
+        let admin = plane.admin()?;
+        for (user, role) in [
+            ("jane", "tenure-requester"),
+            ("ann", "tenure-approver"),
+            ("vera", "tenure-viewer"),
+        ] {
+            let binding = serde_json::from_value(json!({
+                "metadata": {"name": user},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+            }))?;
+            Api::<ClusterRoleBinding>::all(admin.clone())
+                .create(&PostParams::default(), &binding)
+                .await?;
+        }
+        let tenant = json!({"metadata": {"name": "acme"}, "spec": {
+            "tenantID": TENANT_ID, "customer": {"name": "Example"}, "classification": "Confidential",
+            "agreements": [{"name": "dsa", "profile": "dsa", "signedOn": "2026-01-01"}], "namespaces": [{"name": "prod"}],
+        }});
+        Api::<CustomerTenant>::all(admin.clone())
+            .create(&PostParams::default(), &serde_json::from_value(tenant)?)
+            .await?;
+        let person = json!({"metadata": {"name": "jane-doe"}, "spec": {"identities": ["jane", "jane-admin"], "status": "Active"}});
+        Api::<StaffMember>::all(admin)
+            .create(&PostParams::default(), &serde_json::from_value(person)?)
+            .await?;
+        let operator = plane.access().service_account(NAMESPACE, SERVICE_ACCOUNT);
+        let operator = operator.await?.client()?;
+        Ok(Self { plane, operator })
+    }
+
+    fn command(&self, user: &str, args: &[&str]) -> Result<Command> {
+        let plugin = target().join("debug/kubectl-tenure");
+        ensure!(plugin.exists(), "not built: cargo build --workspace");
+        let mut command = Command::new(plugin);
+        command
+            .args(args)
+            .env(
+                "KUBECONFIG",
+                self.plane.access().kubeconfig(&Identity::user(user))?,
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    async fn run(&self, user: &str, args: &[&str]) -> Result<Said> {
+        Ok(Said::of(self.command(user, args)?.output().await?))
+    }
+
+    fn grants(&self) -> Result<Api<AccessGrant>> {
+        Ok(Api::all(self.plane.admin()?))
+    }
+
+    /// What the operator would have found.
+    async fn found(&self, grant: &str, mut status: Value) -> Result<()> {
+        let generation = self.grants()?.get(grant).await?.metadata.generation;
+        status["observedGeneration"] = json!(generation);
+        Api::<AccessGrant>::all(self.operator.clone())
+            .patch_status(
+                grant,
+                &PatchParams::default(),
+                &Patch::Merge(json!({ "status": status })),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+fn condition(kind: &str, status: &str, reason: &str) -> Value {
+    json!({"type": kind, "status": status, "reason": reason, "message": format!("because {reason}"),
+        "lastTransitionTime": "2026-02-01T08:00:00Z"})
+}
+
+fn waits() -> Value {
+    json!({
+        "conditions": [condition("Active", "False", "AwaitingApproval")],
+        "pendingApprovals": [{"action": "Activate", "digest": DIGEST, "digestVersion": 1, "approvalsNeeded": 1, "effect": "jane gets in"}],
+    })
+}
+
+const ASK: [&str; 12] = [
+    "request",
+    "acme",
+    "--role",
+    "tenure-tenant-viewer",
+    "--namespace",
+    "prod",
+    "--for",
+    "4h",
+    "--reason",
+    "It hangs",
+    "--ticket",
+    "CHG 1042",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_ask_decide_and_end_by_the_plugin_as_themselves() -> Result<()> {
+    let stage = Stage::set().await?;
+    let grant = asked(&stage).await.context("asked")?;
+    decided(&stage, &grant).await.context("decided")?;
+    waited_for(&stage).await.context("waited for")?;
+    ended(&stage, &grant).await.context("ended")
+}
+
+/// The grant that jane asks for, for herself.
+async fn asked(stage: &Stage) -> Result<String> {
+    let yaml = [&ASK[..], &["--dry-run=client", "--output=yaml"]].concat();
+    let file = stage.run("jane", &yaml).await?.fine()?;
+    let kubectl = stage.plane.kubectl(&Identity::user("jane"))?;
+    let strict = [
+        "create",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename=-",
+    ];
+    let taken = eventually(SOON, "who asks is stamped", async || {
+        kubectl.run_with(&strict, &file).await?.success()
+    });
+    let taken = taken.await?;
+    ensure!(
+        taken.contains("accessgrant.tenure.dev/acme-chg-1042 created"),
+        "{taken}"
+    );
+
+    // A role that is not bound cannot read the tenant; one that only reads cannot ask.
+    for user in ["nobody", "vera"] {
+        let asks = [&ASK[..], &["--person", "jane-doe"]].concat();
+        stage
+            .run(user, &asks)
+            .await?
+            .refused("the API server refused")?;
+    }
+    let break_glass = [&ASK[..], &["--break-glass"]].concat();
+    let without = "may not ask for access to customertenants/acme without an approval";
+    stage.run("jane", &break_glass).await?.refused(without)?;
+    let unknown = [&["request", "acne"], &ASK[2..]].concat();
+    stage
+        .run("jane", &unknown)
+        .await?
+        .refused("CustomerTenant acne does not exist")?;
+
+    let made = stage
+        .run("jane", &[&ASK[..], &["--json"]].concat())
+        .await?
+        .json()?;
+    let spec = &made["spec"];
+    ensure!(
+        spec["person"] == "jane-doe"
+            && spec["requestedBy"] == "jane"
+            && spec["tenantID"] == TENANT_ID,
+        "{made}"
+    );
+    ensure!(spec["namespaces"] == json!(["acme-prod"]), "{made}");
+    let name = made["metadata"]["name"].as_str().context("no name")?;
+    ensure!(name.starts_with("acme-chg-1042-"), "{name}");
+    Ok(name.to_owned())
+}
+
+async fn decided(stage: &Stage, grant: &str) -> Result<()> {
+    let approve = |more: &'static str| ["approve", grant, "--reason", "Planned", more];
+    // Nobody decides on what the operator has not looked at, or unasked.
+    let status = stage.run("vera", &["status", "acme"]).await?.fine()?;
+    ensure!(
+        status.contains("New") && status.contains("NotLookedAt"),
+        "{status}"
+    );
+    stage
+        .run("ann", &approve("--yes"))
+        .await?
+        .refused("has not looked at")?;
+    stage.found(grant, waits()).await?;
+    let unasked = stage.run("ann", &approve("--json")).await?;
+    unasked.refused("no terminal to ask at")?;
+
+    let status = stage.run("vera", &["status"]).await?.fine()?;
+    ensure!(
+        status.contains("Pending") && status.contains("because AwaitingApproval"),
+        "{status}"
+    );
+    let said = stage.run("ann", &approve("--yes")).await?;
+    for shown in [
+        "Person      jane-doe",
+        "Known as    jane, jane-admin",
+        "Which may   get, list, watch configmaps",
+        "Namespaces  acme-prod",
+        "Reason      It hangs",
+        "Ticket      CHG 1042",
+        "Asked by    jane",
+        "Effect      jane gets in",
+        DIGEST,
+    ] {
+        ensure!(said.err.contains(shown), "{shown:?} is not in {}", said.err);
+    }
+    let told = said.fine()?;
+    ensure!(told.contains("ann approves Activate"), "{told}");
+    // Who may not approve is told by whom it can be.
+    let by_jane = [&approve("--yes")[..], &["--json"]].concat();
+    stage
+        .run("jane", &by_jane)
+        .await?
+        .refused("the API server refused")?;
+    let rejected = ["reject", grant, "--reason", "No", "--yes", "--json"];
+    let rejected = stage.run("ann", &rejected).await?.json()?;
+    ensure!(rejected["spec"]["decision"] == "Reject", "{rejected}");
+
+    let approvals = Api::<Approval>::all(stage.plane.admin()?);
+    let all = approvals.list(&Default::default()).await?.items;
+    ensure!(all.len() == 2, "{all:?}");
+    for approval in all {
+        let spec = &approval.spec;
+        let approver = spec.approver.as_ref().context("no approver")?;
+        ensure!(
+            approver.username == "ann" && spec.subject.digest == DIGEST,
+            "{spec:?}"
+        );
+        let subject = (spec.subject.kind.as_str(), spec.subject.name.as_str());
+        ensure!(subject == ("AccessGrant", grant), "{spec:?}");
+    }
+    stage.found(grant, json!({"pendingApprovals": null, "conditions": [condition("Active", "True", "Approved")]})).await?;
+    let nothing = stage.run("ann", &approve("--yes")).await?;
+    nothing.refused("nothing waits for an approval on AccessGrant")
+}
+
+/// Whoever waits is told when it is active.
+async fn waited_for(stage: &Stage) -> Result<()> {
+    let ask = [&ASK[..], &["--name", "waited", "--wait"]].concat();
+    let waiting = stage.command("jane", &ask)?.spawn()?;
+    eventually(SOON, "the grant is there", async || {
+        stage.found("waited", waits()).await
+    })
+    .await?;
+    let active = json!({"conditions": [condition("Active", "True", "Approved")]});
+    stage.found("waited", active).await?;
+    let said = tokio::time::timeout(SOON, waiting.wait_with_output()).await??;
+    let said = Said::of(said);
+    ensure!(
+        said.code == 0 && said.err.contains("is active until"),
+        "{}{}",
+        said.code,
+        said.err
+    );
+    Ok(())
+}
+
+async fn ended(stage: &Stage, grant: &str) -> Result<()> {
+    let revoke = ["revoke", grant, "--reason", "Done"];
+    stage
+        .run("vera", &revoke)
+        .await?
+        .refused("the API server refused")?;
+    let told = stage.run("ann", &revoke).await?.fine()?;
+    ensure!(
+        told.contains("is revoked: jane-doe as tenure-tenant-viewer"),
+        "{told}"
+    );
+    let told = stage.run("jane", &revoke).await?.fine()?;
+    ensure!(told.contains("was revoked before: Done"), "{told}");
+    let ended = stage.grants()?.get(grant).await?;
+    let reason = ended.spec.revoked.as_ref().map(|it| it.reason.as_str());
+    let by = ended.annotations().get("tenure.dev/changed-by");
+    ensure!(
+        reason == Some("Done") && by.is_some_and(|by| by == "ann"),
+        "{ended:?}"
+    );
+
+    let over = |proven| json!({"conditions": [condition("Ended", "True", "Revoked"), condition("EndProven", proven, "Asked")]});
+    stage.found(grant, over("False")).await?;
+    let rows = ["status", "acme", "--json"];
+    let states = |rows: &Value| -> Vec<(String, String)> {
+        let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| (text(row, "name"), text(row, "state")))
+            .collect()
+    };
+    let row = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    let said = stage.run("vera", &rows).await?.json()?;
+    ensure!(
+        states(&said) == [row(grant, "Unproven"), row("waited", "Active")],
+        "{said}"
+    );
+    stage.found(grant, over("True")).await?;
+    let said = stage.run("vera", &rows).await?.json()?;
+    ensure!(states(&said) == [row("waited", "Active")], "{said}");
+    Ok(())
+}
