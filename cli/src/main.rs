@@ -42,7 +42,9 @@ enum Command {
     Ledger(Box<ledger::Command>),
     New(new::Arguments),
     Request(Box<access::request::Arguments>),
+    #[command(about = "Approve what somebody else asked for, after reading what it is")]
     Approve(access::decide::Arguments),
+    #[command(about = "Reject what somebody else asked for, after reading what it is")]
     Reject(access::decide::Arguments),
     Revoke(access::revoke::Arguments),
     Status(access::status::Arguments),

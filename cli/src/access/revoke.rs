@@ -46,7 +46,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         (true, _) => Format::Json.text(&serde_json::to_value(&made)?)?,
         (false, Some(earlier)) => format!(
             "AccessGrant {} was revoked before: {}\n",
-            arguments.name, earlier.reason
+            arguments.name,
+            output::plain(&earlier.reason)
         ),
         (false, None) => next(&made),
     };
