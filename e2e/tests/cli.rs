@@ -5,12 +5,13 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember};
@@ -18,6 +19,7 @@ use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::paths::target;
 use tenure_e2e::{Identity, Plane, PlaneOptions, eventually};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -106,11 +108,51 @@ impl Stage {
     }
 
     fn command(&self, user: &str, args: &[&str]) -> Result<Command> {
-        let plugin = target().join("debug/kubectl-tenure");
-        ensure!(plugin.exists(), "not built: cargo build --workspace");
-        let mut command = Command::new(plugin);
+        let mut command = Command::new(plugin()?);
+        command.args(args);
+        self.reaches(&mut command, user)?;
+        Ok(command)
+    }
+
+    /// The same at a terminal, which `meanwhile` is awaited at before the answer is typed.
+    async fn answers(
+        &self,
+        user: &str,
+        args: &str,
+        meanwhile: impl Future<Output = Result<()>>,
+        answer: &str,
+    ) -> Result<Said> {
+        let line = format!("'{}' {args}", plugin()?.display());
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        self.reaches(&mut command, user)?;
+        let mut terminal = command.stdin(Stdio::piped()).spawn()?;
+        let mut typed = terminal.stdin.take().context("no keyboard")?;
+        let mut screen = terminal.stdout.take().context("no screen")?;
+        let mut shown = Vec::new();
+        while !String::from_utf8_lossy(&shown).contains("is taken for one: ") {
+            let more = tokio::time::timeout(SOON, screen.read_buf(&mut shown)).await;
+            let more = more.context("no question")??;
+            ensure!(more > 0, "no question: {}", String::from_utf8_lossy(&shown));
+        }
+        meanwhile.await?;
+        typed.write_all(answer.as_bytes()).await?;
+        typed.flush().await?;
+        tokio::time::timeout(SOON, screen.read_to_end(&mut shown))
+            .await
+            .context("no end")??;
+        let status = terminal.wait().await?;
+        drop(typed);
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        Ok(Said {
+            code: status.code().unwrap_or(-1),
+            out: shown.clone(),
+            err: shown,
+        })
+    }
+
+    fn reaches(&self, command: &mut Command, user: &str) -> Result<()> {
         command
-            .args(args)
             .env(
                 "KUBECONFIG",
                 self.plane.access().kubeconfig(&Identity::user(user))?,
@@ -119,11 +161,21 @@ impl Stage {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Ok(command)
+        Ok(())
     }
 
     async fn run(&self, user: &str, args: &[&str]) -> Result<Said> {
         Ok(Said::of(self.command(user, args)?.output().await?))
+    }
+
+    /// How many decisions stand about a grant.
+    async fn decisions(&self, grant: &str) -> Result<usize> {
+        let approvals: Api<Approval> = Api::all(self.plane.admin()?);
+        let all = approvals.list(&ListParams::default()).await?;
+        Ok(all
+            .iter()
+            .filter(|it| it.spec.subject.name == grant)
+            .count())
     }
 
     fn grants(&self) -> Result<Api<AccessGrant>> {
@@ -143,6 +195,12 @@ impl Stage {
             .await?;
         Ok(())
     }
+}
+
+fn plugin() -> Result<PathBuf> {
+    let plugin = target().join("debug/kubectl-tenure");
+    ensure!(plugin.exists(), "not built: cargo build --workspace");
+    Ok(plugin)
 }
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
@@ -177,6 +235,7 @@ async fn people_ask_decide_and_end_by_the_plugin_as_themselves() -> Result<()> {
     let stage = Stage::set().await?;
     let grant = asked(&stage).await.context("asked")?;
     decided(&stage, &grant).await.context("decided")?;
+    read_first(&stage).await.context("read first")?;
     waited_for(&stage).await.context("waited for")?;
     ended(&stage, &grant).await.context("ended")
 }
@@ -298,6 +357,47 @@ async fn decided(stage: &Stage, grant: &str) -> Result<()> {
     stage.found(grant, json!({"pendingApprovals": null, "conditions": [condition("Active", "True", "Approved")]})).await?;
     let nothing = stage.run("ann", &approve("--yes")).await?;
     nothing.refused("nothing waits for an approval on AccessGrant")
+}
+
+/// What is decided on is what was read: another digest, or another role behind the same name, is not.
+async fn read_first(stage: &Stage) -> Result<()> {
+    let ask = [&ASK[..], &["--name", "read-first"]].concat();
+    stage.run("jane", &ask).await?.fine()?;
+    stage.found("read-first", waits()).await?;
+    let approve = "approve read-first --reason Planned";
+    let mut other = waits();
+    other["pendingApprovals"][0]["digest"] = json!(DIGEST.replace('9', "8"));
+    let changes = stage.found("read-first", other);
+    let said = stage.answers("ann", approve, changes, "yes\n").await?;
+    said.refused("what waits on it has changed while you read")?;
+    let same = || stage.found("read-first", waits());
+    same().await?;
+    let said = stage.answers("ann", approve, same(), "y\n").await?;
+    said.refused("nothing was sent")?;
+    ensure!(
+        stage.decisions("read-first").await? == 0,
+        "something was sent"
+    );
+    // A status that says the same again changes nothing.
+    let said = stage.answers("ann", approve, same(), "yes\n").await?;
+    ensure!(
+        said.fine()?.contains("ann approves Activate"),
+        "no decision"
+    );
+    ensure!(stage.decisions("read-first").await? == 1, "no decision");
+
+    let widened =
+        json!({"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
+    let roles: Api<ClusterRole> = Api::all(stage.plane.admin()?);
+    let widens = async {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(widened));
+        roles.patch("tenure-tenant-viewer", &params, &patch).await?;
+        Ok(())
+    };
+    let said = stage.answers("ann", approve, widens, "yes\n").await?;
+    said.refused("what was shown of it has changed while you read")?;
+    ensure!(stage.decisions("read-first").await? == 1, "of another role");
+    stage.found("read-first", json!({"pendingApprovals": null, "conditions": [condition("Ended", "True", "Expired"), condition("EndProven", "True", "Asked")]})).await
 }
 
 /// Whoever waits is told when it is active.

@@ -18,7 +18,8 @@ pub struct Need {
 }
 
 /// What tests need beyond Rust and Go.
-pub const NEEDS: [Need; 12] = [
+pub const NEEDS: [Need; 13] = [
+    need("cli", "script", "bsdutils"),
     need("getting_started", "uuidgen", "uuid-runtime"),
     need("replicas", "faketime", "faketime"),
     need("alerts", "prometheus", "prometheus"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::await_condition;
@@ -38,7 +38,7 @@ Examples:
 
 /// Ask for access to a tenant: one person, one role, one reason, one window.
 #[derive(Args)]
-#[command(long_about = HELP, after_help = AFTER)]
+#[command(long_about = HELP, after_help = AFTER, group = ArgGroup::new("end").args(["length", "until"]).required(true))]
 pub struct Arguments {
     /// The tenant to get into.
     tenant: String,
@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, value_name = "USER")]
     identity: Option<String>,
     /// How long: 4h, 90m, 2d.
-    #[arg(long = "for", value_name = "LENGTH", value_parser = until::span, conflicts_with = "until", required_unless_present = "until")]
+    #[arg(long = "for", value_name = "LENGTH", value_parser = until::span)]
     length: Option<SignedDuration>,
     /// Until when: 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
