@@ -1,9 +1,11 @@
 //! The demo: a cluster, the product on it, and what becomes of attacks and of drift, told chapter by chapter.
 
+mod access;
 mod attacks;
 mod controls;
 mod deletion;
 mod drift;
+mod plugin;
 mod record;
 mod request;
 mod stage;
@@ -42,7 +44,7 @@ pub struct Chapter {
 }
 
 /// The chapters, in the order in which they are played.
-pub const CHAPTERS: [&str; 10] = [
+pub const CHAPTERS: [&str; 16] = [
     "control-plane",
     "install",
     "tenants-ready",
@@ -50,6 +52,12 @@ pub const CHAPTERS: [&str; 10] = [
     "attacks-refused",
     "drift-repaired",
     "delete-refused",
+    "grant-requested",
+    "self-approval-refused",
+    "grant-active",
+    "grant-ended-proven",
+    "leaver-revoked",
+    "break-glass",
     "record-verified",
     "tamper-found",
     "restored-from-git",
@@ -119,6 +127,12 @@ async fn perform(name: &str, stage: &mut Stage) -> Result<()> {
         "attacks-refused" => attacks::refused(stage).await,
         "drift-repaired" => drift::repaired(stage).await,
         "delete-refused" => deletion::refused(stage).await,
+        "grant-requested" => access::requested(stage).await,
+        "self-approval-refused" => access::self_approved(stage).await,
+        "grant-active" => access::active(stage).await,
+        "grant-ended-proven" => access::ended(stage).await,
+        "leaver-revoked" => access::left(stage).await,
+        "break-glass" => access::broken_glass(stage).await,
         "record-verified" => record::verified(stage).await,
         "tamper-found" => record::tampered(stage).await,
         "restored-from-git" => record::restored(stage).await,

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
 use tenure_e2e::install;
 use tenure_e2e::operator::SERVICE_ACCOUNT;
+use tenure_e2e::plane::Restore;
 use tenure_e2e::{
     Access, Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, SignIn, always,
     eventually,
@@ -31,6 +33,7 @@ const ACME: &str = "77777777-7777-4777-8777-00000000aaaa";
 const PROD: &str = "acme-prod";
 const OPERATE: &str = "tenure-tenant-operator";
 const VIEW: &str = "tenure-tenant-viewer";
+const DEBUG: &str = "tenure-tenant-debugger";
 /// Who writes from Git: nobody is known to have asked.
 const APPLIER: &str = "git";
 const HR: &str = "hr-sync";
@@ -79,6 +82,7 @@ impl Stage {
                 "grantableRoles": [
                     {"name": OPERATE, "longest": "PT8H", "approvals": 1, "exclusiveWith": [VIEW]},
                     {"name": VIEW, "longest": "PT8H", "approvals": 1},
+                    {"name": DEBUG, "longest": "PT8H", "approvals": 1, "cutSessions": true},
                     {"name": "too-much", "longest": "PT8H", "approvals": 1}
                 ]
             }
@@ -401,6 +405,8 @@ async fn the_stories_of_access() -> Result<()> {
         .context("one server silent")?;
     nobody_leads(&mut stage).await.context("nobody leads")?;
     from_git(&stage).await.context("from Git")?;
+    sessions_are_cut(&stage).await.context("sessions are cut")?;
+    put_back(&mut stage).await.context("put back")?;
     tenant_goes(&stage).await.context("tenant goes")
 }
 
@@ -884,6 +890,64 @@ async fn from_git(stage: &Stage) -> Result<()> {
     stage.active("git", "Active").await?;
     stage.revoke("git").await?;
     stage.ended("git", "Revoked").await
+}
+
+/// Where the role's policy says so, the pods a session may be open in go with the grant; they stay with any other.
+async fn sessions_are_cut(stage: &Stage) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(stage.plane.break_glass()?, PROD);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "planner"},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": "no-such-node"}, "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "planner", "image": "localhost/planner:1", "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]
+        }
+    }))?;
+    pods.create(&PostParams::default(), &pod).await?;
+    for (name, role) in [("kept", OPERATE), ("cut", DEBUG)] {
+        stage.ask(name, json!({"role": role})).await?;
+        stage.approve(name).await?;
+        stage.active(name, "Active").await?;
+        ensure!(pods.get_opt("planner").await?.is_some(), "{name}");
+        stage.revoke(name).await?;
+        stage.ended(name, "Revoked").await?;
+    }
+    eventually(SOON, "the pod is gone", async || {
+        ensure!(pods.get_opt("planner").await?.is_none());
+        Ok(())
+    })
+    .await?;
+    let cut = stage.told("grant.sessions.cut", "cut").await?;
+    ensure!(
+        cut.len() == 1 && cut[0]["namespaces"] == json!([PROD]),
+        "{cut:#?}"
+    );
+    Ok(())
+}
+
+/// A store that is put back to when a grant was active does not bring it back.
+async fn put_back(stage: &mut Stage) -> Result<()> {
+    stage.ask("before", json!({})).await?;
+    stage.approve("before").await?;
+    stage.active("before", "Active").await?;
+    let snapshot = stage.plane.snapshot().await?;
+    stage.revoke("before").await?;
+    stage.ended("before", "Revoked").await?;
+    stage.plane.restore(&snapshot, Restore::Plain).await?;
+    stage.plane.start_second_api_server().await?;
+    let grant = stage.grant("before").await?;
+    ensure!(grant.spec.revoked.is_none() && stage.bindings_of("before").await?.len() == 1);
+    // The operator has seen that its store went back, and ended.
+    let operator = stage.operator.take().context("no operator runs")?;
+    operator.ended(SOON)?;
+    stage.start().await?;
+    stage.ended("before", "Revoked").await?;
+    ensure!(stage.bindings_of("before").await?.is_empty());
+    // On record once.
+    let ended = stage.told("grant.ended", "before").await?;
+    ensure!(ended.len() == 1, "{ended:#?}");
+    Ok(())
 }
 
 /// With its tenant's object goes every grant.

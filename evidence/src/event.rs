@@ -253,6 +253,16 @@ pub enum Event {
         /// When.
         ended_at: String,
     },
+    /// Sessions that may have been open when access ended are cut: the pods they could be in were deleted.
+    #[serde(rename = "grant.sessions.cut")]
+    GrantSessionsCut {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Where.
+        namespaces: Vec<String>,
+    },
     /// Every API server was asked, and said no: access has ended everywhere (DSA 2.13).
     #[serde(rename = "grant.end.proven")]
     GrantEndProven {

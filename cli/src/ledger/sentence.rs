@@ -177,6 +177,12 @@ fn sentence(event: &Event) -> String {
             ended_at,
             ..
         } => format!("{person} no longer let in since {ended_at}: {reason} (AccessGrant {grant})."),
+        Event::GrantSessionsCut {
+            grant, namespaces, ..
+        } => format!(
+            "Sessions that may have been open cut: the pods of {} deleted (AccessGrant {grant}).",
+            namespaces.join(", ")
+        ),
         Event::GrantEndProven {
             grant,
             person,

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tenure_evidence::verify::Kind;
-use tokio::process::Command;
 
+use super::plugin::{Said, plugin};
 use super::request::look;
 use super::stage::{Stage, namespace_path};
 use super::tell;
 use super::tenants::{self, path as tenant_path};
 use crate::install;
 use crate::operator::{Operator, OperatorOptions};
-use crate::paths::{copy_missing, entries, target};
+use crate::paths::{copy_missing, entries};
 use crate::plane::{Plane, PlaneOptions};
 use crate::record::{Record, segments};
 use crate::wait::eventually;
@@ -44,9 +44,9 @@ pub(super) async fn verified(stage: &mut Stage) -> Result<()> {
     let said = verify(&record, &record.folder()).await?;
     ensure!(said.ok, "{}", said.text);
     let what = "kubectl tenure ledger verify finds it sound";
-    tell::done(what, start.elapsed(), said.summary());
+    tell::done(what, start.elapsed(), summary(&said));
     for kind in ["approval.given", "drift.repaired"] {
-        let said = plugin(&["show", &text(&record.folder())?, "--type", kind]).await?;
+        let said = plugin(&["ledger", "show", &text(&record.folder())?, "--type", kind]).await?;
         ensure!(said.ok, "{}", said.text);
         if let Some(line) = said.text.lines().find(|line| line.contains(kind)) {
             tell::line(line);
@@ -150,22 +150,10 @@ pub(super) async fn restored(stage: &mut Stage) -> Result<()> {
     stage.start_operator().await
 }
 
-/// What the plugin said.
-struct Said {
-    ok: bool,
-    text: String,
-}
-
-impl Said {
-    fn summary(&self) -> &str {
-        let line = self.text.lines().find(|line| line.contains(" entries in "));
-        line.unwrap_or_default().trim()
-    }
-}
-
 async fn verify(record: &Record, folder: &Path) -> Result<Said> {
     let (keys, second) = (text(&record.keys())?, text(&record.second_place())?);
     plugin(&[
+        "ledger",
         "verify",
         &text(folder)?,
         "--keys",
@@ -176,26 +164,10 @@ async fn verify(record: &Record, folder: &Path) -> Result<Said> {
     .await
 }
 
-async fn plugin(args: &[&str]) -> Result<Said> {
-    let program = target().join("debug/kubectl-tenure");
-    let output = Command::new(&program)
-        .arg("ledger")
-        .args(args)
-        .output()
-        .await
-        .with_context(|| {
-            format!(
-                "cannot start {}: cargo build --workspace",
-                program.display()
-            )
-        })?;
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    match output.status.code() {
-        Some(0) => Ok(Said { ok: true, text }),
-        Some(1) => Ok(Said { ok: false, text }),
-        _ => bail!("{args:?} ended with {}: {text}", output.status),
-    }
+/// The line that says how much there is.
+fn summary(said: &Said) -> &str {
+    let line = said.text.lines().find(|line| line.contains(" entries in "));
+    line.unwrap_or_default().trim()
 }
 
 fn text(path: &Path) -> Result<String> {

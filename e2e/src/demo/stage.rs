@@ -60,6 +60,11 @@ impl Stage {
         self.access.is_some()
     }
 
+    /// Whether the cluster was there before.
+    pub(super) fn is_somebodys(&self) -> bool {
+        self.options.kubeconfig.is_some()
+    }
+
     /// The ways in.
     ///
     /// # Errors
@@ -102,6 +107,8 @@ impl Stage {
         let plane = Plane::start(PlaneOptions {
             name: "demo".to_owned(),
             keep: self.options.keep,
+            // The end of access is a no from each of them.
+            second_api_server: true,
             ..PlaneOptions::default()
         })
         .await?;
@@ -239,6 +246,9 @@ impl Stage {
                 send(&client, &patch(&path, free)).await?;
                 remove(&client, &path).await?;
             }
+        }
+        for path in super::access::made() {
+            remove(&client, &path).await?;
         }
         remove(&client, POLICY).await?;
         if self.made_release {

@@ -13,6 +13,7 @@ use tenure_crds::{AccessGrant, Approval, keys};
 use super::binding;
 use super::case::Seen;
 use super::proving;
+use super::rbac::{Attributes, RoleName};
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
@@ -64,6 +65,9 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         context.access.ends.wake(tenant);
     }
     failed |= past_end > 0;
+    if past_end == 0 {
+        failed |= !cut_sessions(context, tenant, &work.grants).await;
+    }
     let next = work
         .standings
         .iter()
@@ -187,12 +191,71 @@ fn note(
 
 fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Timestamp) {
     if granted.ended.is_none() {
+        granted.sessions_in = sessions_in(context, granted);
         granted.ended = Some(End {
             at: now.to_string(),
             why: why.as_str().into(),
         });
     }
     context.access.hold(&granted.person, uid, None);
+}
+
+/// Where sessions may be open that outlive the bindings, if the role's policy has them cut.
+fn sessions_in(context: &Context, granted: &Granted) -> Vec<String> {
+    let accepted = context.accepted();
+    let policy = accepted.grantable_roles.get(&granted.role);
+    if !policy.is_some_and(|role| role.cut_sessions) {
+        return Vec::new();
+    }
+    let rbac = context.caches.rbac();
+    let role = RoleName {
+        kind: "ClusterRole".into(),
+        name: granted.role.clone(),
+    };
+    // Of a role that is gone nobody knows what it allowed.
+    let opens = |namespace: &str| {
+        rbac.rules("", &role).is_none_or(|rules| {
+            let ways = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"];
+            ways.iter().any(|way| {
+                let what = Attributes::on("create", "", way, namespace);
+                rules.iter().any(|rule| rule.allows(&what))
+            })
+        })
+    };
+    let namespaces = granted.namespaces.iter();
+    namespaces
+        .filter(|namespace| opens(namespace))
+        .cloned()
+        .collect()
+}
+
+/// Cuts what is open, once the bindings are gone: without an audit feed nobody knows which pods, so all of them go. On record
+/// afterwards, so that it is done at least once.
+async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool {
+    let mut cut = Vec::new();
+    let mut all = true;
+    for (uid, granted) in grants.iter().filter(|(_, granted)| !granted.is_live()) {
+        for namespace in &granted.sessions_in {
+            if let Err(error) = context.writer.delete_pods(namespace).await {
+                context.metrics.failed("Api");
+                tracing::warn!(%error, namespace, grant = granted.name, "sessions that may be open are not cut yet");
+                all = false;
+                continue;
+            }
+            cut.push((uid.clone(), namespace.clone()));
+        }
+    }
+    if cut.is_empty() {
+        return all;
+    }
+    let recorded = amend(context, tenant, |grants| {
+        for (uid, namespace) in &cut {
+            if let Some(granted) = grants.get_mut(uid) {
+                granted.sessions_in.retain(|open| open != namespace);
+            }
+        }
+    });
+    all && recorded.await.is_ok()
 }
 
 /// What is remembered of a grant that begins.
@@ -224,6 +287,7 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         not_after: spec.not_after.clone(),
         approved_by: Vec::new(),
         ended: None,
+        sessions_in: Vec::new(),
         proof: None,
     }
 }

@@ -117,6 +117,7 @@ impl World {
                 name: "by-lead-one".into(),
             }],
             ended: None,
+            sessions_in: Vec::new(),
             proof: None,
         });
         world

@@ -49,6 +49,9 @@ pub struct Granted {
     /// Its end, once it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<End>,
+    /// The pods of these namespaces go with it, because sessions may be open in them; empty once they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions_in: Vec<String>,
     /// The proof of it: every API server was asked, and said no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proven>,
@@ -142,6 +145,14 @@ impl Granted {
                 person: self.person.clone(),
                 reason: end.why.clone(),
                 ended_at: end.at.clone(),
+            });
+        }
+        let open = before.is_some_and(|before| !before.sessions_in.is_empty());
+        if self.sessions_in.is_empty() && open {
+            events.push(Event::GrantSessionsCut {
+                grant: self.name.clone(),
+                uid: uid.to_owned(),
+                namespaces: self.namespaces.clone(),
             });
         }
         let was_proven = before.is_some_and(|before| before.proof.is_some());
