@@ -145,6 +145,7 @@ fn paths_match_exactly_or_by_their_beginning() {
     assert!(urls(&["get"], &["/metrics/**"]).allows(&get("/metrics/x/y")));
     assert!(!urls(&["get"], &["/metrics/*"]).allows(&get("/metrics")));
     assert!(!urls(&["get"], &["/*/x"]).allows(&get("/y/x")));
+    assert!(!urls(&["get"], &["/*/x"]).allows(&get("/*/x/y")));
     assert!(urls(&["*"], &["*"]).allows(&get("/anything")));
     // Neither is the other: a rule of resources allows no path, a rule of paths no resource.
     assert!(!rule(&["*"], &["*"], &["*"]).allows(&get("/metrics")));
@@ -192,7 +193,7 @@ fn role_is_looked_for_where_its_binding_is() {
         json!({"metadata": {"name": "b", "namespace": namespace}, "subjects": [user("alice")],
             "roleRef": {"apiGroup": "", "kind": kind, "name": "r"}})
     };
-    // No ClusterRole of that name, and no Role of that name there.
+    // There is no ClusterRole of that name, and no Role of that name there.
     rbac.upsert_binding(&object(bind("ClusterRole", Some("a"))));
     rbac.upsert_binding(&object(bind("Role", Some("b"))));
     rbac.upsert_cluster_binding(&object(bind("Role", None)));
@@ -202,6 +203,16 @@ fn role_is_looked_for_where_its_binding_is() {
             "{namespace:?}"
         );
     }
+    // Now there is one, and what asks for a Role does not get it.
+    rbac.upsert_cluster_role(&object(json!({"metadata": {"name": "r"}, "rules": rules})));
+    assert!(rbac.allows(&alice(), &get_pods("a")));
+    for namespace in ["b", ""] {
+        assert!(
+            !rbac.allows(&alice(), &get_pods(namespace)),
+            "{namespace:?}"
+        );
+    }
+    rbac.remove_role("", "r");
     rbac.upsert_binding(&object(bind("Role", Some("a"))));
     assert!(rbac.allows(&alice(), &get_pods("a")));
 }
@@ -586,16 +597,16 @@ fn questions_are_every_verb_on_every_resource_once() {
 #[test]
 fn too_many_questions_are_cut_to_those_that_show_most() {
     let rules = [
-        rule(&["get", "list", "delete"], &[""], &["pods", "services"]),
+        rule(&["get", "list", "update"], &[""], &["pods", "services"]),
         rule(&["get"], &[""], &["secrets"]),
     ];
     let (asked, found) = asked(&rules, &["a", "b"], 5);
     let expected = [
-        "delete pods in a",
-        "delete pods in b",
+        "update pods in a",
+        "update pods in b",
         "get secrets in a",
         "get secrets in b",
-        "delete services in a",
+        "update services in a",
     ];
     assert_eq!(asked, expected);
     assert_eq!(found.left_out, 9);
@@ -606,13 +617,23 @@ fn too_many_questions_are_cut_to_those_that_show_most() {
 fn wildcard_is_asked_for_as_itself_and_never_called_complete() {
     let rules = [
         rule(&["get"], &[""], &["pods"]),
-        rule(&["*"], &["apps"], &["*/scale"]),
+        rule(&["*"], &["apps"], &["deployments"]),
+        rule(&["get"], &["*"], &["deployments"]),
+        rule(&["get"], &["apps"], &["*/scale"]),
     ];
     let (asked, found) = asked(&rules, &["a"], 100);
-    assert_eq!(asked, ["get pods in a", "* */scale.apps in a"]);
-    assert_eq!(found.endless, BTreeSet::from([1]));
+    let expected = [
+        "get pods in a",
+        "* deployments.apps in a",
+        "get deployments.* in a",
+        "get */scale.apps in a",
+    ];
+    assert_eq!(asked, expected);
+    assert_eq!(found.endless, BTreeSet::from([1, 2, 3]));
     assert!(!found.is_complete());
-    assert!(rules[1].allows(&found.asked[1]));
+    for (rule, asked) in rules.iter().zip(&found.asked) {
+        assert!(rule.allows(asked), "{asked}");
+    }
 }
 
 #[test]
