@@ -427,7 +427,12 @@ impl Caches {
             Kind::NetworkPolicy => self.network_policies.forget(namespace, name),
             Kind::ResourceQuota => self.quotas.forget(namespace, name),
             Kind::LimitRange => self.limits.forget(namespace, name),
-            Kind::RoleBinding => self.bindings.forget(namespace, name),
+            Kind::RoleBinding => {
+                self.bindings.forget(namespace, name);
+                may_do(&self.rbac, Change::Gone, |rbac, _| {
+                    rbac.remove_binding(namespace, name)
+                });
+            }
             Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),
             Kind::Namespace => {}
         }
