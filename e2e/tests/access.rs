@@ -935,7 +935,6 @@ async fn put_back(stage: &mut Stage) -> Result<()> {
     stage.revoke("before").await?;
     stage.ended("before", "Revoked").await?;
     stage.plane.restore(&snapshot, Restore::AsItWas).await?;
-    stage.plane.start_second_api_server().await?;
     let grant = stage.grant("before").await?;
     ensure!(grant.spec.revoked.is_none() && stage.bindings_of("before").await?.len() == 1);
     // The operator has seen that its store went back, and ended.
