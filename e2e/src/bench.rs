@@ -1,5 +1,6 @@
 //! The benchmark: figures about the operator on a real control plane, as docs/benchmarks.md says.
 
+mod access;
 pub mod figures;
 mod ledger;
 mod load;
@@ -32,6 +33,8 @@ pub const PARTS: [&str; 8] = [
 ];
 /// The part with a plane of its own.
 pub const SEED: &str = "seed200";
+/// The part with two API servers.
+pub const ACCESS: &str = "access";
 /// The part without a plane.
 pub const LEDGER: &str = "ledger";
 
@@ -42,7 +45,7 @@ pub struct Options {
     pub json: Option<PathBuf>,
     /// How many tenants.
     pub tenants: usize,
-    /// Only these of [`PARTS`], [`SEED`] and [`LEDGER`]; all where empty.
+    /// Only these of [`PARTS`], [`SEED`], [`ACCESS`] and [`LEDGER`]; all where empty.
     pub only: Vec<String>,
     /// A minute instead of ten of doing nothing, under another name.
     pub quick: bool,
@@ -69,8 +72,8 @@ impl Options {
 pub async fn run(options: Options) -> Result<Figures> {
     for only in &options.only {
         ensure!(
-            PARTS.contains(&only.as_str()) || only == SEED || only == LEDGER,
-            "there is no part {only:?}; there are {}, {SEED} and {LEDGER}",
+            PARTS.contains(&only.as_str()) || [SEED, ACCESS, LEDGER].contains(&only.as_str()),
+            "there is no part {only:?}; there are {}, {SEED}, {ACCESS} and {LEDGER}",
             PARTS.join(", ")
         );
     }
@@ -82,6 +85,10 @@ pub async fn run(options: Options) -> Result<Figures> {
     }
     if PARTS.iter().any(|part| options.wants(part)) {
         many(&options, &mut figures).await?;
+    }
+    if options.wants(ACCESS) {
+        say("access: let in and out, one by one and all at once");
+        access::measure(options.quick, &mut figures).await?;
     }
     if options.wants(SEED) {
         seed(&options, &mut figures).await?;

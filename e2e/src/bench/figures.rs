@@ -38,15 +38,20 @@ impl Target {
 }
 
 /// What figures should be; one without a target is stated only.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 19] = [
+    ("access_restart_seconds", AtMost(2.0)),
+    ("activation_p99_ms", AtMost(1000.0)),
     ("converge_ratio", AtMost(1.5)),
     ("drift_repair_p99_ms", AtMost(250.0)),
     ("ledger_append_p99_ms", AtMost(20.0)),
     ("ledger_verify_records_per_s", AtLeast(200_000.0)),
+    ("mass_end_seconds", AtMost(60.0)),
+    ("mass_proven_seconds", AtMost(900.0)),
     ("operator_rss_mb", AtMost(120.0)),
     ("reachability_update_p99_ms", AtMost(100.0)),
     ("ready_p99_ms", AtMost(1000.0)),
     ("restart_writes", AtMost(0.0)),
+    ("revocation_p99_ms", AtMost(1000.0)),
     ("scrape_ms", AtMost(250.0)),
     ("seed200_rss_mb", AtMost(60.0)),
     ("seed200_seconds", AtMost(15.0)),

@@ -175,7 +175,12 @@ fn kinds() -> Vec<ApiResource> {
     ]
 }
 
-async fn start_operator(plane: &Plane) -> Result<Operator> {
+/// Starts the release build with the chart's ServiceAccount.
+///
+/// # Errors
+///
+/// When it is missing or does not become ready.
+pub async fn start_operator(plane: &Plane) -> Result<Operator> {
     let program = target().join("release/tenure");
     if !program.exists() {
         bail!(
