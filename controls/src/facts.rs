@@ -38,6 +38,8 @@ pub struct Facts {
     pub exposure: Option<ExposureFacts>,
     /// Claims and volumes of the tenant's namespaces. Filled by the assessment.
     pub storage: Option<StorageFacts>,
+    /// Who was let in by grants, and whether what ended is over. Filled by the assessment.
+    pub access: Option<AccessFacts>,
     /// Approvals that concern the tenant. Filled from `approvals`.
     pub approvals: Option<ApprovalFacts>,
     /// Accepted settings compared with those accepted before. Filled by the acceptance of specs.
@@ -244,11 +246,74 @@ pub struct StorageFacts {
     pub outside_baseline: Vec<String>,
 }
 
+/// Access of staff by grants. What the operator settles within seconds is here only once it has stood for longer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AccessFacts {
+    /// Staff are on record: at least one StaffMember can be read. Without any, nobody gets in by a grant.
+    pub has_register: bool,
+    /// What live grants rest on and no longer have: they should have ended.
+    pub faults: Vec<GrantFault>,
+    /// Bindings of grants that are not live.
+    pub past_end: Vec<String>,
+    /// What API servers still allow although the grant has ended, with its source.
+    pub remaining: Vec<String>,
+    /// Grants that have ended, without a no from every API server.
+    pub unproven: Vec<String>,
+    /// Live emergency access that nobody approved yet.
+    pub unapproved: Vec<String>,
+    /// Live grants to a shared account, each with the customer's reference: shown.
+    pub shared_by_exception: Vec<String>,
+    /// People with live grants whose second factor the identity sync does not confirm.
+    pub second_factor_unconfirmed: Vec<String>,
+    /// Subcontractors of the tenant without an attested agreement that counts today.
+    pub without_agreement: Vec<String>,
+}
+
+/// Something a live grant no longer has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GrantFault {
+    /// On what it must rest.
+    pub demand: Demand,
+    /// The grant, and what is wrong with it.
+    pub what: String,
+}
+
+/// What a grant must rest on for as long as it lets somebody in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Demand {
+    /// It stands, its window is not over, and it names this tenant and its namespaces.
+    Scope,
+    /// It says why: a reason and a ticket.
+    Purpose,
+    /// The role may be granted.
+    Role,
+    /// Somebody else approved it, and no role excludes another.
+    Duties,
+    /// The person still works here, in the same job.
+    Employment,
+    /// The identity is that one person's.
+    Identity,
+    /// The person was trained within twelve months.
+    Training,
+    /// The person signed the acceptable-use policy.
+    AcceptableUse,
+    /// The person signed confidentiality.
+    Confidentiality,
+    /// The customer did not exclude the person from remote work.
+    Telework,
+    /// For remote work: the telework policy is signed, and a second factor confirmed or reported.
+    RemoteWork,
+    /// The customer consented to the person's employer, whose agreement is attested.
+    Employer,
+}
+
 /// Approvals that concern the tenant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApprovalFacts {
     /// Approvals that do not count, each with why: shown, and no drift, because nothing followed.
     pub void: Vec<String>,
+    /// Approvals that count by user name alone: who is behind it is not on record.
+    pub identity_only: Vec<String>,
 }
 
 /// Accepted settings compared with those accepted before.

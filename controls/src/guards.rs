@@ -28,6 +28,9 @@ pub const GUARDS: [&str; 21] = [
     "tokens",
 ];
 
+/// What holds that staff get in by a grant alone, and that a grant rests on what others wrote about the person.
+const GRANTS: &[&str] = &["accessgrants", "rolebindings", "staffmembers", "tokens"];
+
 /// Controls and the guards they lean on. A control that is not listed leans on none.
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
@@ -38,6 +41,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
         "dsa-2.0-need-to-know",
         &["accessgrants", "rolebindings", "tokens"],
     ),
+    ("dsa-2.2-annual-training", GRANTS),
+    ("dsa-2.3-acceptable-use", GRANTS),
     (
         "dsa-2.3-classification",
         &[
@@ -61,7 +66,9 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "stamp-changed-by",
         ],
     ),
-    ("dsa-2.4-mfa", &["sessions"]),
+    ("dsa-2.4-mfa", &["sessions", "staffmembers"]),
+    ("dsa-2.4-immediate-revocation", GRANTS),
+    ("dsa-2.4-unique-user-ids", GRANTS),
     (
         "dsa-2.6-logical-separation",
         &[
@@ -107,6 +114,17 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "services",
         ],
     ),
+    (
+        "dsa-2.9-telework-exclusion",
+        &[
+            "accessgrants",
+            "customertenants",
+            "rolebindings",
+            "staffmembers",
+            "tokens",
+        ],
+    ),
+    ("dsa-2.10-subcontractor-agreements", GRANTS),
     ("dsa-2.13-return-or-destroy", &["legalholds"]),
     (
         "dsa-4-amendments",
@@ -119,6 +137,8 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "tenancypolicies",
         ],
     ),
+    ("sec-1-confidentiality", GRANTS),
+    ("sec-1-third-party-consent", GRANTS),
     (
         "sec-5-appropriate-measures",
         &[
@@ -129,7 +149,16 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "storage",
         ],
     ),
-    ("sec-6-remote-maintenance", &["sessions"]),
+    (
+        "sec-6-remote-maintenance",
+        &[
+            "accessgrants",
+            "rolebindings",
+            "sessions",
+            "staffmembers",
+            "tokens",
+        ],
+    ),
 ];
 
 /// The guards a control leans on.

@@ -36,6 +36,10 @@ pub enum Reason {
     NeverEvaluated,
     /// User names are compared, not persons.
     IdentityOnly,
+    /// A grant has ended, and not every API server has said no.
+    EndNotProven,
+    /// Emergency access is live, and nobody else has approved it yet.
+    BreakGlassUnapproved,
     /// No agreement of the profile is in force yet.
     AgreementNotInForce,
 
@@ -45,12 +49,12 @@ pub enum Reason {
     NoAttestation,
     /// Provider staff and their trainings and signatures are not on record.
     NoStaffRegister,
-    /// Access grants are not in use.
-    NoAccessGrants,
     /// No access review has been held.
     NoAccessReview,
     /// The identity provider's second-factor mark is not configured.
     SecondFactorNotConfigured,
+    /// A person who is let in has no confirmed second factor.
+    SecondFactorUnconfirmed,
     /// No audit feed is configured.
     NoAuditFeed,
     /// No log sink is in use.
@@ -79,6 +83,8 @@ pub enum Reason {
     NoInstructions,
     /// No subcontractor is named on the tenant.
     NoSubcontractorNamed,
+    /// No attestation that counts says that a subcontractor's agreement is in order.
+    AgreementNotAttested,
     /// A role that must be assigned is not.
     RoleUnassigned,
 
@@ -94,6 +100,12 @@ pub enum Reason {
     ForeignBinding,
     /// A role in use holds a rule no tenant role may hold.
     ForbiddenRule,
+    /// A binding stands past the end of its grant.
+    AccessPastEnd,
+    /// Access that has ended is still allowed.
+    AccessRemains,
+    /// A live grant rests on what no longer holds.
+    GrantUnfounded,
     /// A claim uses a storage class outside the classification's.
     StorageOutsideBaseline,
     /// A path from outside is plain or bypasses the declared classes.
@@ -113,7 +125,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::AsObserved,
         Self::LegalClause,
         Self::ProfileNotAgreed,
@@ -129,13 +141,15 @@ impl Reason {
         Self::NamespaceNotReady,
         Self::NeverEvaluated,
         Self::IdentityOnly,
+        Self::EndNotProven,
+        Self::BreakGlassUnapproved,
         Self::AgreementNotInForce,
         Self::ObserveOnly,
         Self::NoAttestation,
         Self::NoStaffRegister,
-        Self::NoAccessGrants,
         Self::NoAccessReview,
         Self::SecondFactorNotConfigured,
+        Self::SecondFactorUnconfirmed,
         Self::NoAuditFeed,
         Self::NoLogSink,
         Self::NoKeyService,
@@ -150,6 +164,7 @@ impl Reason {
         Self::StandingAccessUnreviewed,
         Self::NoInstructions,
         Self::NoSubcontractorNamed,
+        Self::AgreementNotAttested,
         Self::RoleUnassigned,
         Self::ObjectsDiffer,
         Self::UndeclaredFlow,
@@ -157,6 +172,9 @@ impl Reason {
         Self::PoliciesNotEnforced,
         Self::ForeignBinding,
         Self::ForbiddenRule,
+        Self::AccessPastEnd,
+        Self::AccessRemains,
+        Self::GrantUnfounded,
         Self::StorageOutsideBaseline,
         Self::PlainExposure,
         Self::UnprotectedClass,
@@ -184,13 +202,15 @@ impl Reason {
             Self::NamespaceNotReady => "NamespaceNotReady",
             Self::NeverEvaluated => "NeverEvaluated",
             Self::IdentityOnly => "IdentityOnly",
+            Self::EndNotProven => "EndNotProven",
+            Self::BreakGlassUnapproved => "BreakGlassUnapproved",
             Self::AgreementNotInForce => "AgreementNotInForce",
             Self::ObserveOnly => "ObserveOnly",
             Self::NoAttestation => "NoAttestation",
             Self::NoStaffRegister => "NoStaffRegister",
-            Self::NoAccessGrants => "NoAccessGrants",
             Self::NoAccessReview => "NoAccessReview",
             Self::SecondFactorNotConfigured => "SecondFactorNotConfigured",
+            Self::SecondFactorUnconfirmed => "SecondFactorUnconfirmed",
             Self::NoAuditFeed => "NoAuditFeed",
             Self::NoLogSink => "NoLogSink",
             Self::NoKeyService => "NoKeyService",
@@ -205,6 +225,7 @@ impl Reason {
             Self::StandingAccessUnreviewed => "StandingAccessUnreviewed",
             Self::NoInstructions => "NoInstructions",
             Self::NoSubcontractorNamed => "NoSubcontractorNamed",
+            Self::AgreementNotAttested => "AgreementNotAttested",
             Self::RoleUnassigned => "RoleUnassigned",
             Self::ObjectsDiffer => "ObjectsDiffer",
             Self::UndeclaredFlow => "UndeclaredFlow",
@@ -212,6 +233,9 @@ impl Reason {
             Self::PoliciesNotEnforced => "PoliciesNotEnforced",
             Self::ForeignBinding => "ForeignBinding",
             Self::ForbiddenRule => "ForbiddenRule",
+            Self::AccessPastEnd => "AccessPastEnd",
+            Self::AccessRemains => "AccessRemains",
+            Self::GrantUnfounded => "GrantUnfounded",
             Self::StorageOutsideBaseline => "StorageOutsideBaseline",
             Self::PlainExposure => "PlainExposure",
             Self::UnprotectedClass => "UnprotectedClass",
@@ -252,7 +276,13 @@ impl Reason {
             Self::NamespaceNotReady => "namespaces whose policies do not all stand yet",
             Self::NeverEvaluated => "no full evaluation pass has ended yet",
             Self::IdentityOnly => {
-                "requester and approver are compared by user name; persons behind the names are not on record"
+                "requester and approver are compared by user name, because the person behind one is not on record: let the identity sync write StaffMembers"
+            }
+            Self::EndNotProven => {
+                "grants that have ended without a no from every API server: their condition EndProven says which did not answer, or that a managed control plane hides them"
+            }
+            Self::BreakGlassUnapproved => {
+                "emergency access that nobody else has approved yet: approve or revoke it; it ends 24 hours after it began"
             }
             Self::AgreementNotInForce => {
                 "no agreement of this profile carries a date of signature that has come"
@@ -264,16 +294,16 @@ impl Reason {
                 "only people can make this so; Attestations are kept on record and do not count here yet: keep the signed evidence at hand"
             }
             Self::NoStaffRegister => {
-                "staff, their training, signatures and status are not on record here, so no access depends on them"
-            }
-            Self::NoAccessGrants => {
-                "access grants are not in use here: staff access has no recorded reason, ticket or end"
+                "no StaffMember is on record, so nobody gets in by a grant, and what access there is depends on no training, signature, reason or end"
             }
             Self::NoAccessReview => {
                 "access reviews are not held here: confirm every binding at least every three months yourself"
             }
             Self::SecondFactorNotConfigured => {
                 "name the identity provider's second-factor mark in TenancyPolicy spec.identityProvider"
+            }
+            Self::SecondFactorUnconfirmed => {
+                "reads never reach admission, so a second factor has to be confirmed on the StaffMember of everybody who is let in"
             }
             Self::NoAuditFeed => {
                 "no audit feed reaches the operator: keep the API server's audit log outside the cluster"
@@ -313,6 +343,9 @@ impl Reason {
             Self::NoSubcontractorNamed => {
                 "name the subcontractors and the customer's consent in spec.subcontractors"
             }
+            Self::AgreementNotAttested => {
+                "no Attestation that counts today says that the agreement with a subcontractor is in order, so its people are not let in"
+            }
             Self::RoleUnassigned => "a role is not assigned",
             Self::ObjectsDiffer => "objects differ from what they must be",
             Self::UndeclaredFlow => "flows that nobody declared are possible",
@@ -322,6 +355,15 @@ impl Reason {
             }
             Self::ForeignBinding => "bindings that the tenant did not declare",
             Self::ForbiddenRule => "roles in use hold rules that no tenant role may hold",
+            Self::AccessPastEnd => {
+                "bindings past the end of their grant: the operator deletes them until they are gone; its log says what refuses it"
+            }
+            Self::AccessRemains => {
+                "a grant has ended and an API server still says yes: delete what gives it, or ask for it by a grant"
+            }
+            Self::GrantUnfounded => {
+                "live grants that rest on what no longer holds: they must have ended; revoke them, and look at the operator's log"
+            }
             Self::StorageOutsideBaseline => {
                 "claims use a storage class outside the classification's"
             }

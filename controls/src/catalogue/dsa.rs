@@ -9,6 +9,7 @@ use super::Category::{
 };
 use super::Severity::{Critical, High, Low, Medium};
 use super::{Check, Condition, Control, missing, norms, part, t};
+use crate::facts::Demand;
 use crate::reason::Reason;
 
 pub(super) const CONTROLS: &[Control] = &[
@@ -23,7 +24,11 @@ pub(super) const CONTROLS: &[Control] = &[
         ),
         mode: Enforced,
         parts: &[
-            missing("reason-and-ticket", Enforced, Reason::NoAccessGrants),
+            part(
+                "reason-and-ticket",
+                Enforced,
+                Check::Grants(Demand::Purpose),
+            ),
             part("no-other-path", Enforced, Check::NoForeignBindings),
         ],
         norms: norms(
@@ -77,7 +82,9 @@ pub(super) const CONTROLS: &[Control] = &[
         ),
         mode: Enforced,
         parts: &[
-            missing("live-grant", Enforced, Reason::NoAccessGrants),
+            part("live-grant", Enforced, Check::Grants(Demand::Scope)),
+            part("ended", Enforced, Check::AccessEnds),
+            part("emergency", Workflow, Check::BreakGlass),
             part("in-namespaces", Enforced, Check::NoForeignBindings),
             part("beyond", Detected, Check::StandingAccess),
         ],
@@ -197,7 +204,7 @@ pub(super) const CONTROLS: &[Control] = &[
             "Annual mandatory security awareness training",
         ),
         mode: Enforced,
-        parts: &[missing("training", Enforced, Reason::NoStaffRegister)],
+        parts: &[part("training", Enforced, Check::Grants(Demand::Training))],
         norms: norms(
             &["A.6.3"],
             &["14.1", "14.4", "14.6"],
@@ -220,7 +227,11 @@ pub(super) const CONTROLS: &[Control] = &[
             "Compliance with the acceptable use policies",
         ),
         mode: Enforced,
-        parts: &[missing("signed", Enforced, Reason::NoStaffRegister)],
+        parts: &[part(
+            "signed",
+            Enforced,
+            Check::Grants(Demand::AcceptableUse),
+        )],
         norms: norms(
             &["A.5.10", "A.6.2"],
             &["14.4"],
@@ -367,6 +378,7 @@ pub(super) const CONTROLS: &[Control] = &[
         mode: Enforced,
         parts: &[
             part("in-namespaces", Enforced, Check::RoleBindings),
+            part("granted", Enforced, Check::GrantedRoles),
             part("beyond", Detected, Check::StandingAccess),
         ],
         norms: norms(
@@ -379,7 +391,7 @@ pub(super) const CONTROLS: &[Control] = &[
         category: Access,
         responsible: Provider,
         condition: Condition::None,
-        means: "only roles from the configured list; no wildcard, escalate, bind, impersonate, CSR approval, nodes/proxy",
+        means: "only roles from the configured list; no wildcard, escalate, bind, impersonate, token creation, CSR approval, nodes/proxy",
     },
     Control {
         id: "dsa-2.4-separation-of-duties",
@@ -391,7 +403,10 @@ pub(super) const CONTROLS: &[Control] = &[
             "Clear separation of duties",
         ),
         mode: Enforced,
-        parts: &[part("approver", Enforced, Check::SeparateApprovers)],
+        parts: &[
+            part("approver", Enforced, Check::SeparateApprovers),
+            part("emergency", Workflow, Check::BreakGlass),
+        ],
         norms: norms(&["A.5.3"], &["6.8"], &["PR.AA-05"], &["IAM-04", "IAM-09"]),
         severity: High,
         category: Access,
@@ -452,7 +467,7 @@ pub(super) const CONTROLS: &[Control] = &[
         mode: Enforced,
         parts: &[
             part("writes-and-sessions", Enforced, Check::SecondFactor),
-            missing("reads", Attested, Reason::NoStaffRegister),
+            part("reads", Attested, Check::ReadsSecondFactor),
         ],
         norms: norms(
             &["A.5.17", "A.8.5"],
@@ -499,7 +514,10 @@ pub(super) const CONTROLS: &[Control] = &[
             "Access immediately revoked upon departure or change of role",
         ),
         mode: Enforced,
-        parts: &[missing("leavers", Enforced, Reason::NoStaffRegister)],
+        parts: &[
+            part("leavers", Enforced, Check::Grants(Demand::Employment)),
+            part("ended", Enforced, Check::AccessEnds),
+        ],
         norms: norms(
             &["A.5.18", "A.6.5"],
             &["6.2"],
@@ -522,7 +540,11 @@ pub(super) const CONTROLS: &[Control] = &[
             "Unique user IDs, no shared accounts",
         ),
         mode: Enforced,
-        parts: &[missing("one-person", Enforced, Reason::NoAccessGrants)],
+        parts: &[part(
+            "one-person",
+            Enforced,
+            Check::Grants(Demand::Identity),
+        )],
         norms: norms(
             &["A.5.16"],
             &["5.1", "5.6"],
@@ -1038,7 +1060,11 @@ pub(super) const CONTROLS: &[Control] = &[
             "Termination of telework at the Customer's request",
         ),
         mode: Enforced,
-        parts: &[missing("remote-grants", Enforced, Reason::NoAccessGrants)],
+        parts: &[part(
+            "remote-grants",
+            Enforced,
+            Check::Grants(Demand::Telework),
+        )],
         norms: norms(
             &["A.6.7", "A.5.18"],
             &["6.2"],
@@ -1134,7 +1160,8 @@ pub(super) const CONTROLS: &[Control] = &[
         mode: Enforced,
         parts: &[
             part("consent", Enforced, Check::ConsentRecorded),
-            missing("agreement", Enforced, Reason::NoAttestation),
+            part("staff", Enforced, Check::Grants(Demand::Employer)),
+            part("agreement", Attested, Check::SubcontractorAgreements),
         ],
         norms: norms(
             &["A.5.19", "A.5.20", "A.5.21"],

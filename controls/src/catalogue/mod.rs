@@ -15,6 +15,7 @@ use serde::Serialize;
 use tenure_crds::customer_tenant::Profile;
 use tenure_crds::status::{Mode, Party};
 
+use crate::facts::Demand;
 use crate::reason::Reason;
 
 /// One demand of an agreement, under a stable id.
@@ -87,7 +88,19 @@ pub enum Check {
     NoForeignBindings,
     /// No standing cluster-wide binding reaches the tenant's namespaces.
     StandingAccess,
-    /// Approvals are given by somebody else than who asked.
+    /// Every live grant rests on this, and no binding lets staff in past the grants.
+    Grants(Demand),
+    /// The roles of live grants may be granted.
+    GrantedRoles,
+    /// What has ended is over: no binding stands, and every API server said no.
+    AccessEnds,
+    /// Emergency access was approved by somebody else.
+    BreakGlass,
+    /// Everybody who is let in has a confirmed second factor, for what admission never sees.
+    ReadsSecondFactor,
+    /// The agreement with every subcontractor of the tenant is attested, and counts today.
+    SubcontractorAgreements,
+    /// Approvals are given by somebody else than who asked, person by person.
     SeparateApprovers,
     /// Writes and sessions of persons carry the identity provider's second-factor mark.
     SecondFactor,

@@ -8,6 +8,7 @@ use tenure_crds::status::Party::{Provider, Shared};
 use super::Category::{Access, Assets, Contract, Exit, Organisation, Suppliers};
 use super::Severity::{Critical, High, Low, Medium};
 use super::{Check, Condition, Control, missing, norms, part, t};
+use crate::facts::Demand;
 use crate::reason::Reason;
 
 pub(super) const CONTROLS: &[Control] = &[
@@ -21,7 +22,11 @@ pub(super) const CONTROLS: &[Control] = &[
             "Confidentiality, also after the end of the contract",
         ),
         mode: Enforced,
-        parts: &[missing("signed", Enforced, Reason::NoStaffRegister)],
+        parts: &[part(
+            "signed",
+            Enforced,
+            Check::Grants(Demand::Confidentiality),
+        )],
         norms: norms(
             &["A.6.2", "A.6.6"],
             &["14.4"],
@@ -46,7 +51,7 @@ pub(super) const CONTROLS: &[Control] = &[
         mode: Enforced,
         parts: &[
             part("consent", Enforced, Check::ConsentRecorded),
-            missing("staff", Enforced, Reason::NoStaffRegister),
+            part("staff", Enforced, Check::Grants(Demand::Employer)),
         ],
         norms: norms(
             &["A.5.19", "A.5.20"],
@@ -165,7 +170,7 @@ pub(super) const CONTROLS: &[Control] = &[
         mode: Enforced,
         parts: &[
             part("writes-and-sessions", Enforced, Check::SecondFactor),
-            missing("remote-grants", Enforced, Reason::NoAccessGrants),
+            part("remote-grants", Enforced, Check::Grants(Demand::RemoteWork)),
         ],
         norms: norms(
             &["A.6.7", "A.8.5", "A.8.20"],

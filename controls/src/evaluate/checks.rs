@@ -10,7 +10,9 @@ use tenure_crds::status::Verdict::{
 
 use super::{Context, GUARD_PROOF_MAX_AGE, Outcome, amendment_stands, is_recent};
 use crate::catalogue::Check;
-use crate::facts::{AgreementFacts, Direction, NamespaceFacts, UndeclaredFlow};
+use crate::facts::{
+    AccessFacts, AgreementFacts, Demand, Direction, NamespaceFacts, UndeclaredFlow,
+};
 use crate::reason::Reason;
 
 /// Longest suspension before either party may end the agreement (DSA 7).
@@ -39,6 +41,12 @@ pub(super) fn run(check: Check, context: &Context<'_>) -> Outcome {
         Check::RoleBindings => role_bindings(context),
         Check::NoForeignBindings => no_foreign_bindings(context),
         Check::StandingAccess => standing_access(context),
+        Check::Grants(demand) => grants(context, demand),
+        Check::GrantedRoles => granted_roles(context),
+        Check::AccessEnds => access_ends(context),
+        Check::BreakGlass => break_glass(context),
+        Check::ReadsSecondFactor => reads_second_factor(context),
+        Check::SubcontractorAgreements => subcontractor_agreements(context),
         Check::SeparateApprovers => separate_approvers(context),
         Check::SecondFactor => second_factor(context),
         Check::Boundaries => as_rendered(context, &NOT_BOUNDARY),
@@ -254,24 +262,154 @@ fn standing_access(context: &Context<'_>) -> Outcome {
     )
 }
 
-/// Two user names can be one person, so comparing names proves nothing about persons.
-fn separate_approvers(context: &Context<'_>) -> Outcome {
-    let Some(approvals) = &context.facts.approvals else {
-        return Outcome::not_observed("approvals");
+/// Who is let in by grants, where anybody is on the staff register at all.
+fn access<'a>(context: &'a Context<'_>) -> Result<&'a AccessFacts, Outcome> {
+    let Some(access) = &context.facts.access else {
+        return Err(Outcome::not_observed("access by grants"));
     };
-    if approvals.void.is_empty() {
-        return Outcome::plain(Unknown, Reason::IdentityOnly);
+    match access.has_register {
+        true => Ok(access),
+        false => Err(Outcome::plain(NotCovered, Reason::NoStaffRegister)),
     }
+}
+
+fn unfounded(access: &AccessFacts, demand: Demand) -> Option<Outcome> {
+    let faults = access.faults.iter().filter(|fault| fault.demand == demand);
+    let faults: Vec<String> = faults.map(|fault| fault.what.clone()).collect();
+    drifted(Reason::GrantUnfounded, &faults)
+}
+
+/// What holds of everybody whom grants let in. Of whom another binding lets in, nothing is known.
+fn grants(context: &Context<'_>, demand: Demand) -> Outcome {
+    match access(context) {
+        Err(outcome) => outcome,
+        Ok(access) => unfounded(access, demand).unwrap_or_else(|| match demand {
+            Demand::Identity => by_grants_alone(context, &access.shared_by_exception),
+            _ => by_grants_alone(context, &[]),
+        }),
+    }
+}
+
+/// Compliant, where grants are the only way in; with what must be shown beside it.
+fn by_grants_alone(context: &Context<'_>, exceptions: &[String]) -> Outcome {
+    let Some(bindings) = &context.facts.role_bindings else {
+        return Outcome::not_observed("role bindings");
+    };
+    if !bindings.foreign.is_empty() {
+        let message = format!(
+            "nothing is known of whom bindings outside the grants let in: {}",
+            super::listed(&bindings.foreign)
+        );
+        return Outcome {
+            objects: bindings.foreign.clone(),
+            ..Outcome::said(Unknown, Reason::ForeignBinding, message)
+        };
+    }
+    let accepted = shown(
+        exceptions.to_vec(),
+        "shared accounts that the customer accepted",
+    );
+    let standing = bindings.standing_cluster_wide.len();
+    if standing == 0 {
+        return accepted;
+    }
+    // Said, so that nobody reads more into it; judged where it is listed.
     let message = format!(
-        "{}; void: {}",
-        Reason::IdentityOnly.explain(),
-        super::listed(&approvals.void)
+        "{} of everybody whom grants let in; {standing} cluster-wide bindings are judged under dsa-2.0-need-to-know",
+        accepted.message
     );
     Outcome {
-        verdict: Unknown,
-        reason: Reason::IdentityOnly,
         message,
-        objects: approvals.void.clone(),
+        ..accepted
+    }
+}
+
+/// Of roles nothing needs to be known about persons.
+fn granted_roles(context: &Context<'_>) -> Outcome {
+    let Some(access) = &context.facts.access else {
+        return Outcome::not_observed("access by grants");
+    };
+    unfounded(access, Demand::Role).unwrap_or_else(Outcome::compliant)
+}
+
+/// An end is one when no binding is left, and nobody says yes any more.
+fn access_ends(context: &Context<'_>) -> Outcome {
+    let access = match access(context) {
+        Ok(access) => access,
+        Err(outcome) => return outcome,
+    };
+    if let Some(outcome) = drifted(Reason::AccessPastEnd, &access.past_end)
+        .or_else(|| drifted(Reason::AccessRemains, &access.remaining))
+    {
+        return outcome;
+    }
+    if access.unproven.is_empty() {
+        return Outcome::compliant();
+    }
+    Outcome::about(Unknown, Reason::EndNotProven, access.unproven.clone())
+}
+
+/// Emergency access is foreseen, so it is no drift; that it was needed, nobody else has said yet.
+fn break_glass(context: &Context<'_>) -> Outcome {
+    match access(context) {
+        Err(outcome) => outcome,
+        Ok(access) if access.unapproved.is_empty() => Outcome::compliant(),
+        Ok(access) => Outcome::about(
+            Unknown,
+            Reason::BreakGlassUnapproved,
+            access.unapproved.clone(),
+        ),
+    }
+}
+
+/// Nothing holds a person's reads to a second factor but the identity provider, and only people can say that it does.
+fn reads_second_factor(context: &Context<'_>) -> Outcome {
+    match access(context) {
+        Err(outcome) => outcome,
+        Ok(access) if access.second_factor_unconfirmed.is_empty() => by_grants_alone(context, &[]),
+        Ok(access) => Outcome::about(
+            NotCovered,
+            Reason::SecondFactorUnconfirmed,
+            access.second_factor_unconfirmed.clone(),
+        ),
+    }
+}
+
+fn subcontractor_agreements(context: &Context<'_>) -> Outcome {
+    let Some(access) = &context.facts.access else {
+        return Outcome::not_observed("agreements with subcontractors");
+    };
+    if context.tenant.subcontractors.is_empty() {
+        return Outcome::plain(NotCovered, Reason::NoSubcontractorNamed);
+    }
+    if access.without_agreement.is_empty() {
+        return Outcome::compliant();
+    }
+    Outcome::about(
+        NotCovered,
+        Reason::AgreementNotAttested,
+        access.without_agreement.clone(),
+    )
+}
+
+/// Two user names can be one person: only where persons are known does comparing prove anything.
+fn separate_approvers(context: &Context<'_>) -> Outcome {
+    let (Some(approvals), Some(access)) = (&context.facts.approvals, &context.facts.access) else {
+        return Outcome::not_observed("approvals, and access by grants");
+    };
+    if let Some(outcome) = unfounded(access, Demand::Duties) {
+        return outcome;
+    }
+    if !approvals.identity_only.is_empty() {
+        let by_name = approvals.identity_only.clone();
+        return Outcome::about(Unknown, Reason::IdentityOnly, by_name);
+    }
+    if access.has_register {
+        return shown(approvals.void.clone(), "approvals that do not count");
+    }
+    match approvals.void.as_slice() {
+        [] => Outcome::plain(Unknown, Reason::IdentityOnly),
+        void => Outcome::about(Unknown, Reason::IdentityOnly, void.to_vec()),
     }
 }
 
@@ -395,6 +533,7 @@ fn regular_assessment(context: &Context<'_>) -> Outcome {
         (facts.role_bindings.is_some(), "role bindings"),
         (facts.exposure.is_some(), "exposure"),
         (facts.storage.is_some(), "storage"),
+        (facts.access.is_some(), "access"),
         (facts.approvals.is_some(), "approvals"),
         (facts.loosenings.is_some(), "loosenings"),
         (facts.versions.is_some(), "versions"),
