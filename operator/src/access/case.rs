@@ -8,12 +8,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
-use tenure_crds::{AccessGrant, Approval, StaffMember};
+use tenure_controls::facts::{Demand, GrantFault};
+use tenure_crds::{AccessGrant, Approval, StaffMember, StaffMemberSpec};
 
 use super::rbac::{RoleName, dangers};
-use super::standing::{Case, Role, Staff, Standing, Tenant, standing};
+use super::standing::{Case, Role, Staff, Standing, Tenant, lacking, said_ended, standing};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,
+    decided_own,
 };
 use crate::assess::attested::{Around, Validity, validity};
 use crate::context::Context;
@@ -159,12 +161,22 @@ pub fn asked(context: &Context, grant: &AccessGrant) -> Asked {
     let uid = grant.uid().unwrap_or_default();
     let subject = Subject::GrantActivate(&grant.spec, &uid);
     Asked {
+        digests: BTreeMap::from([(DIGEST_VERSION, current_digest(&subject))]),
+        ..asked_undigested(context, grant)
+    }
+}
+
+/// The same, where nobody compares what was looked at.
+fn asked_undigested(context: &Context, grant: &AccessGrant) -> Asked {
+    let uid = grant.uid().unwrap_or_default();
+    let subject = Subject::GrantActivate(&grant.spec, &uid);
+    Asked {
         action: subject.action(),
         kind: subject.kind().into(),
         name: grant.name_any(),
         tenant_id: Some(grant.spec.tenant_id.clone()),
         tenant: Some(grant.spec.tenant_ref.name.clone()),
-        digests: BTreeMap::from([(DIGEST_VERSION, current_digest(&subject))]),
+        digests: BTreeMap::new(),
         requester: Requester::from_stamp(
             grant.spec.requested_by.as_deref(),
             &context.accepted().gitops_appliers,
@@ -270,4 +282,136 @@ fn agreement(
     counts
         .filter_map(|attested| attested.valid_until.parse().ok())
         .max()
+}
+
+/// A grant that is live on record.
+pub struct Live<'a> {
+    /// Its uid.
+    pub uid: &'a str,
+    /// What is on record about it.
+    pub granted: &'a Granted,
+    grant: Option<Arc<DeserializeGuard<AccessGrant>>>,
+    staff: Option<Arc<DeserializeGuard<StaffMember>>>,
+}
+
+impl Live<'_> {
+    /// The grant, where there is one of that uid that can be read.
+    pub fn grant(&self) -> Option<&AccessGrant> {
+        let grant = self.grant.as_ref()?.0.as_ref().ok()?;
+        (grant.metadata.uid.as_deref() == Some(self.uid)).then_some(grant)
+    }
+
+    /// Whom it lets in, where they are known.
+    pub fn staff(&self) -> Option<&StaffMemberSpec> {
+        let staff = self.staff.as_ref()?.0.as_ref().ok()?;
+        Some(&staff.spec)
+    }
+
+    /// Whether its status says that it ended, while the record does not yet.
+    pub fn is_said_ended(&self) -> bool {
+        self.grant()
+            .is_some_and(|grant| said_ended(grant).is_some())
+    }
+
+    fn fault(&self, demand: Demand, what: impl AsRef<str>) -> GrantFault {
+        GrantFault {
+            demand,
+            what: format!("AccessGrant/{}: {}", self.granted.name, what.as_ref()),
+        }
+    }
+}
+
+/// The grants of a tenant that are live on record.
+pub fn live<'a>(context: &Context, record: &'a TenantRecord) -> Vec<Live<'a>> {
+    let live = record
+        .grants
+        .iter()
+        .filter(|(_, granted)| granted.is_live());
+    live.map(|(uid, granted)| Live {
+        uid,
+        granted,
+        grant: context.caches.grants.get("", &granted.name),
+        staff: context.caches.staff.get("", &granted.person),
+    })
+    .collect()
+}
+
+/// What live grants of a tenant no longer have, of all they must rest on.
+pub fn faults(
+    context: &Context,
+    record: &TenantRecord,
+    live: &[Live<'_>],
+    now: Timestamp,
+) -> Vec<GrantFault> {
+    if live.is_empty() {
+        return Vec::new();
+    }
+    let tenant = facts(context, &record.tenant, Some(record), now);
+    let persons = context.access.persons();
+    let mfa_reported = context.accepted().mfa.is_some();
+    let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
+    let mut found = Vec::new();
+    for one in live.iter().filter(|one| !one.is_said_ended()) {
+        let Some(grant) = one.grant() else {
+            found.push(one.fault(Demand::Scope, "it is gone, or cannot be read"));
+            continue;
+        };
+        let name = one.granted.role.as_str();
+        let role = roles.entry(name).or_insert_with(|| role(context, name));
+        let asked = asked_undigested(context, grant);
+        let held = context.access.held(&one.granted.person, one.uid);
+        let case = Case {
+            grant,
+            granted: Some(one.granted),
+            staff: staff(one.staff.as_deref()),
+            persons: &persons,
+            approvals: &[],
+            asked: &asked,
+            guard_gap: false,
+            tenant: &tenant,
+            role,
+            held: &held,
+            leaves_later: None,
+            mfa_reported,
+        };
+        let lacks = lacking(&case, now);
+        found.extend(lacks.iter().map(|(demand, what)| one.fault(*demand, what)));
+        let undecided = undecided(context, one.granted, &asked, &persons);
+        found.extend(undecided.map(|what| one.fault(Demand::Duties, what)));
+    }
+    found
+}
+
+/// Why those who approved a live grant were not somebody else, as far as people are known now.
+fn undecided(
+    context: &Context,
+    granted: &Granted,
+    asked: &Asked,
+    persons: &Persons,
+) -> Option<String> {
+    if granted.approved_by.is_empty() {
+        return (!granted.break_glass).then(|| "nobody approved it".to_owned());
+    }
+    granted.approved_by.iter().find_map(|allowed| {
+        let guard = context.caches.approvals.get("", &allowed.name)?;
+        let approval = guard.0.as_ref().ok()?;
+        // One that is gone counted when it was recorded.
+        let is_it = approval.metadata.uid.as_deref() == Some(&allowed.uid);
+        (is_it && decided_own(approval, asked, persons)).then(|| {
+            format!(
+                "Approval/{} is by who asked, or by who is let in",
+                allowed.name
+            )
+        })
+    })
+}
+
+/// Subcontractors of a tenant without an attested agreement that counts today.
+pub fn without_agreement(context: &Context, record: &TenantRecord, now: Timestamp) -> Vec<String> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let named = record.spec.subcontractors.iter();
+    named
+        .filter(|one| agreement(context, record, &one.name, today).is_none())
+        .map(|one| one.name.clone())
+        .collect()
 }

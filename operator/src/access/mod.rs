@@ -5,7 +5,7 @@
 
 pub mod binding;
 pub mod brake;
-mod case;
+pub mod case;
 mod people;
 pub mod proof;
 pub mod proving;
@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Persons;
+use crate::assess::access::Told;
 use crate::cluster::Queue;
 use crate::context::Context;
 pub use case::is_about_a_grant;
@@ -44,6 +45,8 @@ pub struct Access {
     holding: Mutex<Holding>,
     progress: Mutex<HashMap<String, Progress>>,
     brake: Mutex<Brake>,
+    /// What verdicts were made from.
+    pub told: Told,
 }
 
 /// Roles that live grants give, by person and uid of the grant.
@@ -59,6 +62,7 @@ impl Access {
             holding: Mutex::default(),
             progress: Mutex::default(),
             brake: Mutex::default(),
+            told: Told::default(),
         }
     }
 
@@ -75,7 +79,7 @@ impl Access {
     }
 
     /// How far the proof of a grant's end has come.
-    fn progress(&self, uid: &str) -> Progress {
+    pub fn progress(&self, uid: &str) -> Progress {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.get(uid).cloned().unwrap_or_default()
     }

@@ -61,6 +61,7 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         .held_leavers(context.access.held_leavers(now));
     let past_end = remaining(context, tenant, &work.grants).len();
     context.metrics.past_end(tenant, past_end);
+    crate::assess::access::settled(context, tenant, now);
     if past_end == 0 && work.grants.values().any(proving::is_open) {
         context.access.ends.wake(tenant);
     }

@@ -6,8 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use kube::ResourceExt;
+use tenure_controls::facts::Demand;
 use tenure_crds::access_grant::{Credential, Location};
-use tenure_crds::staff_member::Employment;
+use tenure_crds::staff_member::{Employment, Signature};
 use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
 
 use super::why::Why;
@@ -214,7 +215,7 @@ pub fn standing(case: &Case<'_>, now: Timestamp) -> Standing {
 }
 
 /// What the status says of an end that the record could not take yet: an end is never taken back, whatever became of its cause.
-fn said_ended(grant: &AccessGrant) -> Option<(Why, String)> {
+pub fn said_ended(grant: &AccessGrant) -> Option<(Why, String)> {
     let conditions = grant.status.iter().flat_map(|status| &status.conditions);
     let mut said =
         conditions.filter(|condition| condition.type_ == "Ended" && condition.status == "True");
@@ -334,10 +335,73 @@ fn obstacle(
     place(case)
         .or_else(|| asker(case))
         .or_else(|| role(case, window))
+        .or_else(|| exclusive(case))
         .or_else(|| person(case, horizon))
         .or_else(|| training(case, today, horizon))
-        .or_else(|| remote(case, today, horizon))
+        .or_else(|| excluded(case, today, horizon))
+        .or_else(|| remote(case))
         .or_else(|| employer(case, today, horizon))
+}
+
+/// Everything that a grant which is live on record no longer has, of what it must rest on. What people decided is not asked
+/// again: it counted when the grant began. A leaver whose grants the brake holds has left all the same.
+pub fn lacking(case: &Case<'_>, now: Timestamp) -> Vec<(Demand, String)> {
+    let Some(window) = window(case) else {
+        let message = "notBefore or notAfter cannot be read";
+        return vec![(Demand::Scope, message.into())];
+    };
+    let spec = &case.grant.spec;
+    let (today, horizon) = (
+        now.to_zoned(TimeZone::UTC).date(),
+        &mut window.until.clone(),
+    );
+    let over = (now >= window.until).then(|| format!("its window ended at {}", spec.not_after));
+    let revoked = spec.revoked.as_ref().map(|_| "it is revoked".to_owned());
+    let purpose = [("reason", &spec.reason), ("ticket", &spec.ticket)];
+    let silent = purpose
+        .iter()
+        .filter(|(_, text)| text.trim().is_empty())
+        .map(|(what, _)| (Demand::Purpose, format!("it gives no {what}")));
+    let found = [
+        (Demand::Scope, place(case)),
+        (Demand::Role, role(case, &window)),
+        (Demand::Duties, exclusive(case)),
+        (Demand::Employment, present(case)),
+        (Demand::Identity, identified(case)),
+        (Demand::AcceptableUse, unsigned(case, ACCEPTABLE_USE)),
+        (Demand::Confidentiality, unsigned(case, CONFIDENTIALITY)),
+        (Demand::Training, training(case, today, horizon)),
+        (Demand::Telework, excluded(case, today, horizon)),
+        (Demand::RemoteWork, remote(case)),
+        (Demand::Employer, employer(case, today, horizon)),
+    ];
+    let found = found
+        .into_iter()
+        .filter_map(|(demand, obstacle)| Some((demand, obstacle?.message)));
+    let scope = over.into_iter().chain(revoked);
+    scope
+        .map(|message| (Demand::Scope, message))
+        .chain(silent)
+        .chain(found)
+        .chain(strangers(case))
+        .collect()
+}
+
+/// Of somebody who is not on record, nothing is known that a grant must rest on.
+fn strangers(case: &Case<'_>) -> Vec<(Demand, String)> {
+    if matches!(case.staff, Staff::Known(_)) {
+        return Vec::new();
+    }
+    let message = format!("nothing is known of {}", case.grant.spec.person);
+    let demands = [
+        Demand::Identity,
+        Demand::AcceptableUse,
+        Demand::Confidentiality,
+        Demand::Training,
+        Demand::RemoteWork,
+        Demand::Employer,
+    ];
+    demands.map(|demand| (demand, message.clone())).into()
 }
 
 /// The tenant, and where in it.
@@ -465,10 +529,15 @@ fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
             Why::SessionUnavailable.meaning(),
         ));
     }
-    let other = case
-        .held
-        .iter()
-        .find(|held| granted.exclusive_with.contains(*held));
+    None
+}
+
+/// Roles that one person may not hold together.
+fn exclusive(case: &Case<'_>) -> Option<Obstacle> {
+    let (spec, granted) = (&case.grant.spec, case.role.granted.as_ref()?);
+    let name = &spec.role;
+    let mut held = case.held.iter();
+    let other = held.find(|held| granted.exclusive_with.contains(*held));
     other.map(|held| {
         Obstacle::new(
             Why::RoleExcluded,
@@ -486,6 +555,14 @@ fn person(case: &Case<'_>, horizon: &mut Timestamp) -> Option<Obstacle> {
         *horizon = (*horizon).min(until);
         return None;
     }
+    present(case)
+        .or_else(|| identified(case))
+        .or_else(|| unsigned(case, ACCEPTABLE_USE))
+        .or_else(|| unsigned(case, CONFIDENTIALITY))
+}
+
+/// The person works here, in the job that the grant was given for.
+fn present(case: &Case<'_>) -> Option<Obstacle> {
     let name = &case.grant.spec.person;
     let staff = match case.staff {
         Staff::Known(staff) => staff,
@@ -506,12 +583,20 @@ fn person(case: &Case<'_>, horizon: &mut Timestamp) -> Option<Obstacle> {
         return Some(Obstacle::new(Why::PersonLeft, format!("{name} left")));
     }
     let before = case.granted.and_then(|granted| granted.job_role.as_ref());
-    if case.granted.is_some() && before != staff.job_role.as_ref() {
-        return Some(Obstacle::new(
+    (case.granted.is_some() && before != staff.job_role.as_ref()).then(|| {
+        Obstacle::new(
             Why::JobChanged,
             format!("{name} has another job than when this began"),
-        ));
-    }
+        )
+    })
+}
+
+/// The identity is the person's, and nobody else's.
+fn identified(case: &Case<'_>) -> Option<Obstacle> {
+    let Staff::Known(_) = case.staff else {
+        return None;
+    };
+    let name = &case.grant.spec.person;
     let Some(identity) = identity(case) else {
         return Some(Obstacle::new(
             Why::IdentityUnknown,
@@ -519,23 +604,35 @@ fn person(case: &Case<'_>, horizon: &mut Timestamp) -> Option<Obstacle> {
         ));
     };
     let is_shared = case.persons.owner(identity) == Owner::Several;
-    if is_shared && case.grant.spec.exception_reference.is_none() {
-        return Some(Obstacle::new(
+    (is_shared && case.grant.spec.exception_reference.is_none()).then(|| {
+        Obstacle::new(
             Why::IdentityShared,
             format!(
                 "{identity} belongs to several StaffMembers: a shared account needs the customer's reference (DSA 2.4)"
             ),
-        ));
-    }
-    let unsigned = [
-        (&staff.acceptable_use, "acceptable-use policy (DSA 2.3)"),
-        (&staff.confidentiality, "confidentiality (SEC 1)"),
-    ];
-    let missing = unsigned.iter().find(|(signature, _)| signature.is_none());
-    missing.map(|(_, what)| {
+        )
+    })
+}
+
+/// A policy, and where its signature stands.
+type Policy = (&'static str, fn(&StaffMemberSpec) -> Option<&Signature>);
+
+const ACCEPTABLE_USE: Policy = ("acceptable-use policy (DSA 2.3)", |staff| {
+    staff.acceptable_use.as_ref()
+});
+const CONFIDENTIALITY: Policy = ("confidentiality (SEC 1)", |staff| {
+    staff.confidentiality.as_ref()
+});
+const TELEWORK: Policy = ("telework policy (DSA 2.9)", |staff| staff.telework.as_ref());
+
+fn unsigned(case: &Case<'_>, (what, signature): Policy) -> Option<Obstacle> {
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    signature(staff).is_none().then(|| {
         Obstacle::new(
             Why::PolicyUnsigned,
-            format!("{name} has not signed: {what}"),
+            format!("{} has not signed: {what}", case.grant.spec.person),
         )
     })
 }
@@ -577,16 +674,12 @@ pub fn trained_until(spec: &StaffMemberSpec, today: Date) -> Option<Date> {
     (completed <= today && today <= last).then_some(last)
 }
 
-/// Remote work (DSA 2.9, SEC 6).
-fn remote(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obstacle> {
-    let spec = &case.grant.spec;
-    let Staff::Known(staff) = case.staff else {
-        return None;
-    };
-    if spec.location.unwrap_or_default() != Location::Remote {
+/// Whom the customer excluded from remote work (DSA 2.9).
+fn excluded(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obstacle> {
+    if !is_remote(case) {
         return None;
     }
-    let name = &spec.person;
+    let name = &case.grant.spec.person;
     for (person, since) in &case.tenant.telework_exclusions {
         if person != name {
             continue;
@@ -602,12 +695,25 @@ fn remote(case: &Case<'_>, today: Date, horizon: &mut Timestamp) -> Option<Obsta
             }
         }
     }
-    if staff.telework.is_none() {
-        return Some(Obstacle::new(
-            Why::PolicyUnsigned,
-            format!("{name} has not signed: telework policy (DSA 2.9)"),
-        ));
+    None
+}
+
+fn is_remote(case: &Case<'_>) -> bool {
+    case.grant.spec.location.unwrap_or_default() == Location::Remote
+}
+
+/// What remote work needs (DSA 2.9, SEC 6).
+fn remote(case: &Case<'_>) -> Option<Obstacle> {
+    if !is_remote(case) {
+        return None;
     }
+    let Staff::Known(staff) = case.staff else {
+        return None;
+    };
+    if let Some(unsigned) = unsigned(case, TELEWORK) {
+        return Some(unsigned);
+    }
+    let name = &case.grant.spec.person;
     (staff.mfa.is_none() && !case.mfa_reported).then(|| {
         Obstacle::new(
             Why::MfaUnconfirmed,

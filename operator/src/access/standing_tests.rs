@@ -144,6 +144,16 @@ impl World {
     }
 
     fn at(&self, now: &str) -> Standing {
+        self.case(|case| standing(case, at(now)))
+    }
+
+    fn lacks(&self, now: &str) -> Vec<Demand> {
+        let lacking = self.case(|case| lacking(case, at(now)));
+        assert!(lacking.iter().all(|(_, what)| !what.is_empty()));
+        lacking.into_iter().map(|(demand, _)| demand).collect()
+    }
+
+    fn case<R>(&self, with: impl FnOnce(&Case<'_>) -> R) -> R {
         let grant: AccessGrant = serde_json::from_value(self.grant.clone()).unwrap();
         let staff: StaffMemberSpec = serde_json::from_value(self.staff.clone()).unwrap();
         let approvals: Vec<Approval> = self
@@ -193,7 +203,7 @@ impl World {
             mfa_reported: self.mfa_reported,
             leaves_later: self.leaves_later,
         };
-        standing(&case, at(now))
+        with(&case)
     }
 
     #[track_caller]
@@ -609,4 +619,112 @@ fn every_reason_has_its_own_word_and_is_read_back() {
         assert!(!why.meaning().is_empty());
     }
     assert_eq!(Why::from_word("FromTomorrow"), Why::Invalid);
+}
+
+#[test]
+fn live_grant_that_stands_as_it_was_given_lacks_nothing_whatever_became_of_its_approvals() {
+    let mut world = World::active();
+    assert_eq!(world.lacks(NOON), []);
+    world.approvals.clear();
+    world.guard_gap = true;
+    assert_eq!(world.lacks(NOON), []);
+}
+
+#[test]
+fn everything_a_live_grant_no_longer_has_is_named_and_nothing_else() {
+    type Spoil = fn(&mut World);
+    let cases: [(Spoil, Demand); 19] = [
+        (
+            |w| w.grant["spec"]["notAfter"] = json!("noon"),
+            Demand::Scope,
+        ),
+        (
+            |w| w.grant["spec"]["revoked"] = json!({"reason": "done"}),
+            Demand::Scope,
+        ),
+        (|w| w.tenant.is_closed = true, Demand::Scope),
+        (|w| w.tenant.id = None, Demand::Scope),
+        (|w| w.tenant.namespaces.clear(), Demand::Scope),
+        (|w| w.grant["spec"]["ticket"] = json!(" "), Demand::Purpose),
+        (|w| w.grant["spec"]["reason"] = json!(""), Demand::Purpose),
+        (|w| w.role.granted = None, Demand::Role),
+        (|w| w.role.exists = false, Demand::Role),
+        (|w| w.role.dangers = vec!["escalate".into()], Demand::Role),
+        (|w| w.held = vec!["auditor".into()], Demand::Duties),
+        (|w| w.staff["status"] = json!("Left"), Demand::Employment),
+        (
+            |w| w.staff["jobRole"] = json!("Manager"),
+            Demand::Employment,
+        ),
+        (
+            |w| w.staff["identities"] = json!(["worker-admin"]),
+            Demand::Identity,
+        ),
+        (
+            |w| w.persons.push(("lead", vec!["worker-one"])),
+            Demand::Identity,
+        ),
+        (
+            |w| w.staff["acceptableUse"] = Value::Null,
+            Demand::AcceptableUse,
+        ),
+        (
+            |w| w.staff["confidentiality"] = Value::Null,
+            Demand::Confidentiality,
+        ),
+        (
+            |w| w.staff["training"] = json!({"completedOn": "2025-03-01"}),
+            Demand::Training,
+        ),
+        (|w| w.staff["employer"] = json!("host"), Demand::Employer),
+    ];
+    for (index, (spoil, demand)) in cases.into_iter().enumerate() {
+        let mut world = World::active();
+        spoil(&mut world);
+        assert_eq!(world.lacks(NOON), [demand], "{index}");
+    }
+    assert_eq!(
+        World::active().lacks("2026-03-02T16:00:00Z"),
+        [Demand::Scope]
+    );
+}
+
+#[test]
+fn what_hides_another_fault_when_a_grant_is_refused_hides_none_when_it_is_live() {
+    let mut world = World::active();
+    world.staff["status"] = json!("Left");
+    world.staff["acceptableUse"] = Value::Null;
+    world.staff["mfa"] = Value::Null;
+    world
+        .tenant
+        .telework_exclusions
+        .push(("worker".into(), "2026-03-02".into()));
+    let expected = [
+        Demand::Employment,
+        Demand::AcceptableUse,
+        Demand::Telework,
+        Demand::RemoteWork,
+    ];
+    assert_eq!(world.lacks(NOON), expected);
+    // On the premises, remote work is nothing.
+    world.grant["spec"]["location"] = json!("OnSite");
+    assert_eq!(world.lacks(NOON), expected[..2]);
+}
+
+#[test]
+fn of_a_person_who_is_not_on_record_nothing_holds() {
+    let mut world = World::active();
+    world.is_known = false;
+    assert_eq!(
+        world.lacks(NOON),
+        [
+            Demand::Employment,
+            Demand::Identity,
+            Demand::AcceptableUse,
+            Demand::Confidentiality,
+            Demand::Training,
+            Demand::RemoteWork,
+            Demand::Employer
+        ]
+    );
 }

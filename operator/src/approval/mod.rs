@@ -14,5 +14,5 @@ pub use digest::{
 pub use persons::{Owner, Person, Persons};
 pub use standing::{
     Asked, Context, Counted, Outcome, Requester, Standing, VoidReason, approvals_needed, condition,
-    enough, expires_at, standing,
+    decided_own, enough, expires_at, standing,
 };

@@ -89,6 +89,12 @@ impl Persons {
         }
     }
 
+    /// Whether any StaffMember is known.
+    pub fn knows_staff(&self) -> bool {
+        let mut known = self.by_identity.values().flatten();
+        known.any(|person| matches!(person, Person::Staff(_)))
+    }
+
     /// Whether two user names are one, or are known to be one person's.
     pub fn are_one(&self, left: &str, right: &str) -> bool {
         left == right

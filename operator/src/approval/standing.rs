@@ -292,6 +292,11 @@ fn check(approval: &Approval, context: &Context<'_>) -> Result<Counted, VoidReas
     })
 }
 
+/// Whether an approval was made by who asked for what it decides, or by who is let in.
+pub fn decided_own(approval: &Approval, asked: &Asked, persons: &Persons) -> bool {
+    approver(approval).is_none_or(|by| is_own(asked, by, persons))
+}
+
 /// Whether somebody would decide on what they asked for themselves, or on their own access.
 fn is_own(asked: &Asked, by: &str, persons: &Persons) -> bool {
     let asked_it = match &asked.requester {

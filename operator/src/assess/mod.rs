@@ -1,5 +1,6 @@
 //! Facts to controls: the one place where verdicts are made.
 
+pub mod access;
 pub mod attested;
 mod bindings;
 pub mod changes;
@@ -47,6 +48,8 @@ pub fn tenant(
         .platform()
         .and_then(|platform| platform.policy.clone())
         .unwrap_or_default();
+    let access = access::facts(context, record, now);
+    context.access.told.say(name, &access);
     let facts = Facts {
         evaluated_at: Some(now),
         last_full_pass: *context
@@ -75,9 +78,8 @@ pub fn tenant(
         role_bindings: Some(bindings::facts(context, record)),
         exposure: Some(exposure::facts(context, record, &accepted)),
         storage: Some(storage(context, record, &accepted)),
-        approvals: Some(ApprovalFacts {
-            void: crate::tenant::decisions::void(context, object, record),
-        }),
+        access: Some(access),
+        approvals: Some(approvals(context, object, record)),
         loosenings: Some(loosenings(halt, pending)),
         versions: context
             .versions
@@ -91,6 +93,22 @@ pub fn tenant(
         .map(|status| status.controls.as_slice())
         .unwrap_or_default();
     Some((summary(&findings), to_status(&findings, before, now)))
+}
+
+fn approvals(
+    context: &Context,
+    object: Option<&CustomerTenant>,
+    record: &TenantRecord,
+) -> ApprovalFacts {
+    let said = |status: &str| crate::tenant::decisions::said(context, object, record, status);
+    let counting = said("True").into_iter();
+    ApprovalFacts {
+        void: said("False").iter().map(ToString::to_string).collect(),
+        identity_only: counting
+            .filter(|said| said.reason == "IdentityOnly")
+            .map(|said| said.to_string())
+            .collect(),
+    }
 }
 
 fn namespaces(applied: &Applied) -> Vec<NamespaceFacts> {

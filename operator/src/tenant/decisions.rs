@@ -70,12 +70,26 @@ pub fn of(context: &Context, tenant: &CustomerTenant, seen: &Seen, now: Timestam
     }
 }
 
-/// Approvals about the tenant that do not count, each with why.
-pub fn void(
+/// What is said of an Approval.
+pub struct Said {
+    name: String,
+    /// Whether and why it counts, in a word.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Approval/{}: {}", self.name, self.reason)
+    }
+}
+
+/// Approvals about the tenant whose condition `Valid` has this status.
+pub fn said(
     context: &Context,
     object: Option<&CustomerTenant>,
     record: &TenantRecord,
-) -> Vec<String> {
+    status: &str,
+) -> Vec<Said> {
     let name = object.map_or_else(|| record.tenant.clone(), ResourceExt::name_any);
     approvals(context)
         .filter(|approval| {
@@ -92,8 +106,10 @@ pub fn void(
                 .conditions
                 .iter()
                 .find(|condition| condition.type_ == "Valid")?;
-            (valid.status == "False")
-                .then(|| format!("Approval/{}: {}", approval.name_any(), valid.reason))
+            (valid.status == status).then(|| Said {
+                name: approval.name_any(),
+                reason: valid.reason.clone(),
+            })
         })
         .collect()
 }
