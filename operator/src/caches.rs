@@ -430,7 +430,7 @@ impl Caches {
             Kind::RoleBinding => {
                 self.bindings.forget(namespace, name);
                 may_do(&self.rbac, Change::Gone, |rbac, _| {
-                    rbac.remove_binding(namespace, name)
+                    rbac.remove_binding(namespace, name);
                 });
             }
             Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),

@@ -1014,7 +1014,7 @@ fn shared_account_that_the_customer_accepted_is_shown() {
     let accepted = |f: &mut Facts| {
         access(f)
             .shared_by_exception
-            .push("AccessGrant/g: MSA 4".into())
+            .push("AccessGrant/g: MSA 4".into());
     };
     let id = "dsa-2.4-unique-user-ids";
     let finding = check(id, accepted, Compliant, Reason::AsObserved);

@@ -543,13 +543,13 @@ async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, w
                     context
                         .events
                         .warn(&about, "BreakGlass", "Activate", note)
-                        .await
+                        .await;
                 }
                 false => {
                     context
                         .events
                         .note(&about, "Activated", "Activate", note)
-                        .await
+                        .await;
                 }
             }
         }

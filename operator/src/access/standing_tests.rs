@@ -330,35 +330,35 @@ fn keeps_out(expect: Why, change: impl Fn(&mut World)) {
 fn whatever_goes_missing_keeps_out_and_ends_what_was_active() {
     keeps_out(Why::TenantUnknown, |world| world.tenant.id = None);
     keeps_out(Why::TenantUnknown, |world| {
-        world.tenant.id = Some("another".into())
+        world.tenant.id = Some("another".into());
     });
     keeps_out(Why::TenantClosed, |world| world.tenant.is_closed = true);
     keeps_out(Why::NamespaceForeign, |world| {
-        world.tenant.namespaces.clear()
+        world.tenant.namespaces.clear();
     });
     keeps_out(Why::NamespaceForeign, |world| {
         world.spec("namespaces", json!(["acme-prod", "other-prod"]));
     });
     keeps_out(Why::RoleNotGrantable, |world| world.role.granted = None);
     keeps_out(Why::RoleNotGrantable, |world| {
-        world.tenant.roles = Some(BTreeSet::from(["viewer".into()]))
+        world.tenant.roles = Some(BTreeSet::from(["viewer".into()]));
     });
     keeps_out(Why::RoleMissing, |world| world.role.exists = false);
     keeps_out(Why::RoleForbidden, |world| {
-        world.role.dangers = vec!["rule 1 holds a wildcard".into()]
+        world.role.dangers = vec!["rule 1 holds a wildcard".into()];
     });
     keeps_out(Why::SessionOnly, |world| {
-        world.role.granted.as_mut().unwrap().session_only = true
+        world.role.granted.as_mut().unwrap().session_only = true;
     });
     keeps_out(Why::WindowTooLong, |world| {
         world.role.granted.as_mut().unwrap().longest = SignedDuration::from_secs(6 * 3600 - 1);
     });
     keeps_out(Why::RoleExcluded, |world| {
-        world.held = vec!["viewer".into(), "auditor".into()]
+        world.held = vec!["viewer".into(), "auditor".into()];
     });
     keeps_out(Why::PersonUnknown, |world| world.is_known = false);
     keeps_out(Why::PersonLeft, |world| {
-        world.staff["status"] = json!("Left")
+        world.staff["status"] = json!("Left");
     });
     keeps_out(Why::IdentityUnknown, |world| {
         world.spec("identity", json!("worker-0ne"));
@@ -371,28 +371,28 @@ fn whatever_goes_missing_keeps_out_and_ends_what_was_active() {
         world.persons[1].1.push("worker-one");
     });
     keeps_out(Why::TrainingExpired, |world| {
-        world.staff["training"] = Value::Null
+        world.staff["training"] = Value::Null;
     });
     keeps_out(Why::TrainingExpired, |world| {
-        world.staff["training"]["completedOn"] = json!("2025-03-01")
+        world.staff["training"]["completedOn"] = json!("2025-03-01");
     });
     keeps_out(Why::TrainingExpired, |world| {
-        world.staff["training"]["completedOn"] = json!("2026-03-03")
+        world.staff["training"]["completedOn"] = json!("2026-03-03");
     });
     keeps_out(Why::PolicyUnsigned, |world| {
-        world.staff["acceptableUse"] = Value::Null
+        world.staff["acceptableUse"] = Value::Null;
     });
     keeps_out(Why::PolicyUnsigned, |world| {
-        world.staff["confidentiality"] = Value::Null
+        world.staff["confidentiality"] = Value::Null;
     });
     keeps_out(Why::PolicyUnsigned, |world| {
-        world.staff["telework"] = Value::Null
+        world.staff["telework"] = Value::Null;
     });
     keeps_out(Why::MfaUnconfirmed, |world| {
-        world.staff["mfa"] = Value::Null
+        world.staff["mfa"] = Value::Null;
     });
     keeps_out(Why::SubcontractorWithoutConsent, |world| {
-        world.staff["employer"] = json!("Example Datacentres")
+        world.staff["employer"] = json!("Example Datacentres");
     });
     keeps_out(Why::SubcontractorWithoutAgreement, |world| {
         world.staff["employer"] = json!("Example Datacentres");
