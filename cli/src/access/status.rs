@@ -20,7 +20,7 @@ States
   Pending   not active, and why
   Active    the person is let in
   Unproven  over, and not yet proven that every API server says no
-  Ended     over, and proven";
+  Ended     over, and proven; or nobody was ever let in";
 
 /// Show who has access to a tenant, who waits for it, and why.
 #[derive(Args)]
@@ -141,7 +141,10 @@ fn row(grant: &AccessGrant) -> Row {
 /// What the operator's conditions say. What it has not said counts as open, never as over.
 fn state(grant: &AccessGrant, status: &AccessGrantStatus) -> State {
     let holds = |kind| is_true(&status.conditions, kind);
-    if holds("Ended") && holds("EndProven") {
+    // Nobody was let in: there is nothing to prove.
+    let never =
+        condition(&status.conditions, "EndProven").is_none() && status.active_since.is_none();
+    if holds("Ended") && (holds("EndProven") || never) {
         State::Ended
     } else if holds("Ended") {
         State::Unproven
@@ -187,7 +190,8 @@ fn table(rows: &[Row], tenant: Option<&str>) -> String {
     let mut text = output::table(head, &cells.collect::<Vec<_>>());
     let noted = rows
         .iter()
-        .filter(|row| row.state != State::Active && !row.message.is_empty());
+        .filter(|row| row.state != State::Active || row.approvals_needed > 0)
+        .filter(|row| !row.message.is_empty());
     for row in noted {
         text.push_str(&format!(
             "\n{}: {}\n",
@@ -358,6 +362,43 @@ new: the operator has not looked at it yet
                 "notAfter": "2026-02-01T10:00:00Z", "state": "Unproven", "reason": "StillAllowed", "message": "because StillAllowed",
                 "breakGlass": false, "approvalsNeeded": 0, "remaining": ["jane get pods by ClusterRoleBinding x"],
             }])
+        );
+    }
+
+    #[test]
+    fn an_end_is_proven_or_nobody_was_let_in() {
+        let until = "2026-02-01T10:00:00Z";
+        let over = |conditions: &[(&str, &str, &str)], more| {
+            let all = [&[("Ended", "True", "Expired")], conditions].concat();
+            row(&grant("g", "acme", until, &all, more)).state
+        };
+        let let_in = || json!({"activeSince": "2026-02-01T08:00:00Z"});
+        assert_eq!(over(&[], json!({})), State::Ended);
+        assert_eq!(over(&[], let_in()), State::Unproven);
+        assert_eq!(
+            over(&[("EndProven", "Unknown", "Asking")], json!({})),
+            State::Unproven
+        );
+        assert_eq!(
+            over(&[("EndProven", "True", "Proven")], let_in()),
+            State::Ended
+        );
+    }
+
+    #[test]
+    fn break_glass_that_waits_says_how_to_decide() {
+        let waits = json!({"pendingApprovals": [{"action": "Activate", "digest": "sha256:0", "digestVersion": 1, "approvalsNeeded": 1, "effect": "e"}]});
+        let open = grant(
+            "g",
+            "acme",
+            "2026-02-01T10:00:00Z",
+            &[("Active", "True", "BreakGlass")],
+            waits,
+        );
+        let text = table(&rows(&[open], None, false), None);
+        assert!(
+            text.contains("g: because BreakGlass\n  to decide on it: kubectl tenure approve g "),
+            "{text}"
         );
     }
 
