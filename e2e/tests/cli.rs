@@ -1,5 +1,5 @@
 //! The plugin against a real API server with the chart's guards: what it asks for, decides on and ends is what admission takes,
-//! as the person who runs it. No operator runs; its status is written with its own account.
+//! as the person who runs it. At first no operator runs, and its status is written with its own account; at the end one does.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says where by panicking"
@@ -10,15 +10,15 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember};
+use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy};
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::paths::target;
-use tenure_e2e::{Identity, Plane, PlaneOptions, eventually};
+use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
@@ -237,7 +237,8 @@ async fn people_ask_decide_and_end_by_the_plugin_as_themselves() -> Result<()> {
     decided(&stage, &grant).await.context("decided")?;
     read_first(&stage).await.context("read first")?;
     waited_for(&stage).await.context("waited for")?;
-    ended(&stage, &grant).await.context("ended")
+    ended(&stage, &grant).await.context("ended")?;
+    with_the_operator(&stage).await.context("with the operator")
 }
 
 /// The grant that jane asks for, for herself.
@@ -461,4 +462,87 @@ async fn ended(stage: &Stage, grant: &str) -> Result<()> {
     let said = stage.run("vera", &rows).await?.json()?;
     ensure!(states(&said) == [row("waited", "Active")], "{said}");
     Ok(())
+}
+
+/// The same, with an operator that decides: a grant goes its way by the plugin alone.
+async fn with_the_operator(stage: &Stage) -> Result<()> {
+    let admin = stage.plane.admin()?;
+    let signed = json!({"signedOn": "2026-01-05"});
+    let trained = json!({"training": {"completedOn": jiff::Timestamp::now().strftime("%F").to_string()}, "acceptableUse": signed,
+        "confidentiality": signed, "mfa": signed, "telework": signed, "jobRole": "Engineer"});
+    let staff: Api<StaffMember> = Api::all(admin.clone());
+    let ann = json!({"metadata": {"name": "ann-roe"}, "spec": {"identities": ["ann"], "status": "Active"}});
+    staff
+        .create(&PostParams::default(), &serde_json::from_value(ann)?)
+        .await?;
+    for name in ["jane-doe", "ann-roe"] {
+        let trained = Patch::Merge(json!({ "spec": trained }));
+        staff.patch(name, &PatchParams::default(), &trained).await?;
+    }
+    let policy = json!({"metadata": {"name": "default"}, "spec": {
+        "grantableRoles": [{"name": "tenure-tenant-operator", "longest": "PT8H", "approvals": 1}], "hosting": {"telework": true},
+    }});
+    Api::<TenancyPolicy>::all(admin.clone())
+        .create(&PostParams::default(), &serde_json::from_value(policy)?)
+        .await?;
+    let operator = Operator::start(stage.plane.access(), OperatorOptions::default()).await?;
+    let ask = [
+        "request",
+        "acme",
+        "--role",
+        "tenure-tenant-operator",
+        "--namespace",
+        "prod",
+        "--for",
+        "1h",
+        "--reason",
+        "It hangs",
+        "--ticket",
+        "CHG-2",
+        "--name",
+        "real",
+    ];
+    stage.run("jane", &ask).await?.fine()?;
+    let becomes = async |states: &[&str], why: &str| {
+        eventually(SOON, &format!("{states:?}: {why}"), async || {
+            let all = stage
+                .run("vera", &["status", "acme", "--all", "--json"])
+                .await?
+                .json()?;
+            let mut rows = all.as_array().context("no list")?.iter();
+            let row = rows
+                .find(|row| row["name"] == "real")
+                .context("not listed")?;
+            let state = row["state"].as_str().context("no state")?;
+            ensure!(
+                states.contains(&state) && row.to_string().contains(why),
+                "{row}"
+            );
+            Ok(())
+        })
+        .await
+    };
+    let bindings: Api<RoleBinding> = Api::namespaced(admin, "acme-prod");
+    let bound = async || -> Result<bool> {
+        let all = bindings.list(&ListParams::default()).await?;
+        Ok(all
+            .iter()
+            .any(|it| it.role_ref.name == "tenure-tenant-operator"))
+    };
+    becomes(&["Pending"], "AwaitingApproval").await?;
+    ensure!(!bound().await?, "bound before it was approved");
+    stage
+        .run("ann", &["approve", "real", "--reason", "Planned", "--yes"])
+        .await?
+        .fine()?;
+    becomes(&["Active"], "").await?;
+    ensure!(bound().await?, "not bound");
+    stage
+        .run("jane", &["revoke", "real", "--reason", "Done"])
+        .await?
+        .fine()?;
+    // Whether every API server can be asked is another test's.
+    becomes(&["Unproven", "Ended"], "").await?;
+    ensure!(!bound().await?, "still bound");
+    operator.stop().await
 }
