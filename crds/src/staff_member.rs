@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{DATE, IDENTITY, PRINTABLE};
+use crate::words::{DATE, GROUP, IDENTITY, PRINTABLE};
 
 /// Whether somebody still works here.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ pub struct StaffMemberSpec {
     pub identities: Vec<String>,
     /// Groups the identity provider reports for the person: what is asked about when access must have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 253), regex(pattern = IDENTITY)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 253), regex(pattern = GROUP)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = Rule::new("self.all(g, !g.startsWith('system:'))").message("a person's group never starts with system:"))]
     pub groups: Vec<String>,
     /// The person's name, for people to read; never recorded in the evidence store.

@@ -42,6 +42,8 @@ pub(crate) const USER: &str =
     r"^[^\s,\p{Cc}\p{Cf}]([^,\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*[^\s,\p{Cc}\p{Cf}])?$";
 /// User or group name of a person: printable ASCII without comma, so that no look-alike passes for another.
 pub(crate) const IDENTITY: &str = r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$";
+/// Group name of a person: printable ASCII; directories put commas in theirs.
+pub(crate) const GROUP: &str = r"^[!-~]([ -~]*[!-~])?$";
 /// Value of a label.
 pub(crate) const LABEL_VALUE: &str = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 /// Address without blanks.
