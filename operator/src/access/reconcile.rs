@@ -55,12 +55,8 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     failed |= !refused.is_empty();
     let seen = Seen::of(context, tenant, now);
     failed |= say(context, &seen, &work, &refused, now).await;
-    context.metrics.grants(tenant, &figures(&work));
-    context
-        .metrics
-        .held_leavers(context.access.held_leavers(now));
     let past_end = remaining(context, tenant, &work.grants).len();
-    context.metrics.past_end(tenant, past_end);
+    tell_figures(context, tenant, &work, past_end, now);
     crate::assess::access::settled(context, tenant, now);
     if past_end == 0 && work.grants.values().any(proving::is_open) {
         context.access.ends.wake(tenant);
@@ -78,6 +74,17 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
         false => due,
     }
+}
+
+fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, now: Timestamp) {
+    let metrics = &context.metrics;
+    metrics.held_leavers(context.access.held_leavers(now));
+    if work.standings.is_empty() && work.grants.is_empty() && past_end == 0 {
+        metrics.forget_grants(tenant);
+        return;
+    }
+    metrics.grants(tenant, &figures(work));
+    metrics.past_end(tenant, past_end);
 }
 
 /// Ends what ends, and records. Where the record takes nothing, nobody new is let in.

@@ -285,6 +285,24 @@ impl Metrics {
     /// Forgets a tenant that has ended.
     pub fn forget(&self, tenant: &str) {
         self.tenants.forget(tenant);
+        self.forget_grants(tenant);
+    }
+
+    /// A tenant without grants has no figures of them.
+    pub fn forget_grants(&self, tenant: &str) {
+        for state in ["pending", "active", "break-glass", "ended"] {
+            // One that was never said has no series.
+            let _ = self.grants.remove_label_values(&[tenant, state]);
+        }
+        for gauge in [
+            &self.grants_by_identity,
+            &self.approval_waits,
+            &self.past_end,
+            &self.ends_unproven,
+            &self.ends_remaining,
+        ] {
+            let _ = gauge.remove_label_values(&[tenant]);
+        }
     }
 
     /// Counts a repaired deviation.
@@ -624,6 +642,31 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_that_is_gone_has_no_figures_of_grants() {
+        let metrics = Metrics::new();
+        let figures = GrantFigures {
+            active: 1,
+            by_identity: 1,
+            ..GrantFigures::default()
+        };
+        metrics.grants("acme", &figures);
+        metrics.past_end("acme", 1);
+        metrics.ends("acme", 1, 1);
+        assert_eq!(series(&metrics, "tenure_access_grants").len(), 4);
+        metrics.forget("acme");
+        for name in [
+            "tenure_access_grants",
+            "tenure_access_identity_grants",
+            "tenure_access_approval_waiting_timestamp_seconds",
+            "tenure_access_bindings_past_end",
+            "tenure_access_ends_unproven",
+            "tenure_access_ends_remaining",
+        ] {
+            assert!(series(&metrics, name).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_standby_says_nothing_about_tenants_and_that_it_does_not_lead() {
         let metrics = Metrics::new();
         metrics.intervals(60, 300);
@@ -632,6 +675,7 @@ mod tests {
         assert_eq!(
             samples,
             [
+                "tenure_access_held_leavers 0",
                 "tenure_evaluation_interval_seconds 60",
                 "tenure_last_evaluation_timestamp_seconds 0",
                 "tenure_leader 0",
