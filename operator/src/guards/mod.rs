@@ -16,6 +16,7 @@ use tenure_controls::facts::GuardFacts;
 use tenure_crds::tenancy_policy::Guard;
 use tenure_evidence::{ChainId, Event};
 
+use crate::access::EVERYBODY;
 use crate::context::Context;
 
 /// Compares and proves every guard, and wakes every tenant where the answer has changed.
@@ -68,6 +69,8 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
     drop(known);
     if changed {
         context.wake_all();
+        // Decisions that did not count, and sessions that waited for their guard.
+        context.access.queue.wake(EVERYBODY);
     }
 }
 
