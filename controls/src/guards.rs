@@ -4,7 +4,7 @@
 //! proven alive, or whose text is not the built-in one, leaves the control Unknown.
 
 /// Every guard the chart ships, by name without the `tenure-` prefix.
-pub const GUARDS: [&str; 21] = [
+pub const GUARDS: [&str; 22] = [
     "accessgrants",
     "approvals",
     "crds",
@@ -19,6 +19,7 @@ pub const GUARDS: [&str; 21] = [
     "pods",
     "rolebindings",
     "services",
+    "session-accounts",
     "sessions",
     "staffmembers",
     "stamp-changed-by",
@@ -35,11 +36,11 @@ const GRANTS: &[&str] = &["accessgrants", "rolebindings", "staffmembers", "token
 pub const DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "dsa-1-purpose-limitation",
-        &["accessgrants", "rolebindings", "tokens"],
+        &["accessgrants", "rolebindings", "session-accounts", "tokens"],
     ),
     (
         "dsa-2.0-need-to-know",
-        &["accessgrants", "rolebindings", "tokens"],
+        &["accessgrants", "rolebindings", "session-accounts", "tokens"],
     ),
     ("dsa-2.2-annual-training", GRANTS),
     ("dsa-2.3-acceptable-use", GRANTS),

@@ -168,6 +168,17 @@ pub struct Revoked {
     pub reason: String,
 }
 
+/// The ServiceAccount of a session.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct SessionAccount {
+    /// Its namespace, in which no pod runs.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Its name, which carries the grant's uid and its end.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
 /// What the operator found about an AccessGrant.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -185,6 +196,9 @@ pub struct AccessGrantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub identity: Option<String>,
+    /// The ServiceAccount of a session, whose tokens the person fetches: they end a minute before the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionAccount>,
     /// RFC 3339 instant from which the person was let in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"), length(max = 40))]

@@ -21,12 +21,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
 use tenure_e2e::install;
+use tenure_e2e::oidc::{MFA_KEY, MFA_VALUE};
 use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::plane::Restore;
 use tenure_e2e::{
     Access, Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, SignIn, always,
     eventually,
 };
+
+mod access {
+    pub(crate) mod sessions;
+}
 
 const SOON: Duration = Duration::from_secs(60);
 const ACME: &str = "77777777-7777-4777-8777-00000000aaaa";
@@ -79,6 +84,7 @@ impl Stage {
             "apiVersion": "tenure.dev/v1alpha1", "kind": "TenancyPolicy", "metadata": {"name": "default"},
             "spec": {
                 "gitopsAppliers": [{"username": APPLIER}],
+                "identityProvider": {"mfaExtraKey": MFA_KEY, "mfaExtraValues": [MFA_VALUE]},
                 "grantableRoles": [
                     {"name": OPERATE, "longest": "PT8H", "approvals": 1, "exclusiveWith": [VIEW]},
                     {"name": VIEW, "longest": "PT8H", "approvals": 1},
@@ -399,6 +405,9 @@ async fn the_stories_of_access() -> Result<()> {
         .await
         .context("never taken back")?;
     break_glass(&stage).await.context("break glass")?;
+    access::sessions::in_a_session(&stage)
+        .await
+        .context("in a session")?;
     what_remains(&stage).await.context("what remains")?;
     one_server_silent(&stage)
         .await

@@ -15,6 +15,7 @@ mod guards {
     mod people;
     mod plane;
     mod platform;
+    mod sessions;
     mod stolen;
     mod texts;
     mod workloads;

@@ -209,6 +209,9 @@ pub enum Event {
         person: String,
         /// The user name that is let in.
         identity: String,
+        /// The ServiceAccount as which it acts, where the grant is for a session: audit logs name that one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
         /// As what.
         role: String,
         /// Where.

@@ -10,6 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::core::v1::{
     ConfigMap, LimitRange, Namespace, PersistentVolumeClaim, Pod, ResourceQuota, Service,
+    ServiceAccount,
 };
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -23,7 +24,7 @@ use tenure_crds::{
 };
 
 use crate::access::rbac::Rbac;
-use crate::access::{EVERYBODY, is_about_a_grant};
+use crate::access::{EVERYBODY, SESSIONS, is_about_a_grant};
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
 use crate::cluster::keep::Keep;
@@ -81,6 +82,8 @@ pub struct Caches {
     pub ingresses: Arc<PackedCache<Ingress>>,
     /// Roles.
     pub roles: Arc<PackedCache<Role>>,
+    /// ServiceAccounts of sessions.
+    pub accounts: Arc<PackedCache<ServiceAccount>>,
     /// Cluster roles.
     pub cluster_roles: Arc<Cache<ClusterRole>>,
     /// Claims.
@@ -205,11 +208,38 @@ impl Waker {
     }
 }
 
+/// Wakes the tenants whose grants made an object, and who looks after the sessions' namespace.
+#[derive(Clone)]
+struct GrantWaker {
+    grants: Arc<Queue>,
+    sessions: String,
+}
+
+impl GrantWaker {
+    fn object<K: Resource>(&self, object: &K, change: Change) {
+        if change == Change::Written {
+            return;
+        }
+        let label = |key: &str| object.meta().labels.as_ref()?.get(key);
+        if label(keys::GRANT).is_some()
+            && let Some(tenant) = label(keys::TENANT)
+        {
+            self.grants.wake(tenant);
+        }
+        // What somebody else put there may belong to nobody, and may have lost its marks.
+        let is_session = object.meta().namespace.as_ref() == Some(&self.sessions);
+        if change == Change::Seen && is_session {
+            self.grants.wake(SESSIONS);
+        }
+    }
+}
+
 impl Caches {
-    /// Empty caches whose changes wake names in `queue`, and of whoever has grants in `grants`; `reach` is told when reachability may have changed.
+    /// Empty caches whose changes wake names in `queue`, and of whoever has grants in `grants`, with sessions in the namespace
+    /// `sessions`; `reach` is told when reachability may have changed.
     pub fn new(
         queue: &Arc<Queue>,
-        grants: &Arc<Queue>,
+        (grants, sessions): (&Arc<Queue>, &str),
         holders: &Holders,
         reach: &Arc<Changes>,
     ) -> Self {
@@ -221,8 +251,13 @@ impl Caches {
         let world: SharedWorld = Arc::default();
         let rbac: SharedRbac = Arc::default();
         let tenant_queue = queue.clone();
-        let (of_tenant, of_role, of_binding) = (grants.clone(), grants.clone(), grants.clone());
+        let (of_tenant, of_role) = (grants.clone(), grants.clone());
         let (binding_waker, role_waker) = (waker.clone(), waker.clone());
+        let of_account = GrantWaker {
+            grants: grants.clone(),
+            sessions: sessions.to_owned(),
+        };
+        let (of_grants_binding, of_grants_role) = (of_account.clone(), of_account.clone());
         let (of_bindings, of_cluster_bindings) = (rbac.clone(), rbac.clone());
         let (of_roles, of_cluster_roles) = (rbac.clone(), rbac.clone());
         Self {
@@ -253,12 +288,7 @@ impl Caches {
                     ),
                 });
                 binding_waker.object(binding, change);
-                if change != Change::Written
-                    && binding.labels().contains_key(keys::GRANT)
-                    && let Some(tenant) = binding.labels().get(keys::TENANT)
-                {
-                    of_binding.wake(tenant);
-                }
+                of_grants_binding.object(binding, change);
             }),
             cluster_bindings: Cache::new(move |binding: &ClusterRoleBinding, change| {
                 may_do(
@@ -280,6 +310,10 @@ impl Caches {
                     }
                 });
                 role_waker.object(role, change);
+                of_grants_role.object(role, change);
+            }),
+            accounts: Cache::new(move |account: &ServiceAccount, change| {
+                of_account.object(account, change);
             }),
             // What a role lets do may come to be what nobody may be granted.
             cluster_roles: Cache::new(move |role: &ClusterRole, change| {
@@ -306,8 +340,8 @@ impl Caches {
         }
     }
 
-    /// Follows every kind until the process ends.
-    pub fn spawn(&self, client: &Client, namespace: &str) {
+    /// Follows every kind until the process ends; `sessions` is the namespace of sessions.
+    pub fn spawn(&self, client: &Client, namespace: &str, sessions: &str) {
         let config = || watcher::Config::default().page_size(500);
         spawn_follow(Api::all(client.clone()), config(), &self.namespaces);
         spawn_follow(Api::all(client.clone()), config(), &self.network_policies);
@@ -330,6 +364,7 @@ impl Caches {
         spawn_follow(Api::all(client.clone()), ours(), &self.guard_bindings);
         spawn_follow(Api::all(client.clone()), ours(), &self.stamps);
         spawn_follow(Api::all(client.clone()), ours(), &self.stamp_bindings);
+        spawn_accounts(client, sessions, &self.accounts);
         spawn_optional(client, &self.tenants);
         spawn_optional(client, &self.policies);
         spawn_optional(client, &self.approvals);
@@ -358,6 +393,7 @@ impl Caches {
         self.services.ready().await;
         self.ingresses.ready().await;
         self.roles.ready().await;
+        self.accounts.ready().await;
         self.cluster_roles.ready().await;
         self.claims.ready().await;
         self.parameters.ready().await;
@@ -384,6 +420,8 @@ impl Caches {
             Kind::ResourceQuota => self.quotas.look(namespace, name, Packed::open_as),
             Kind::LimitRange => self.limits.look(namespace, name, Packed::open_as),
             Kind::RoleBinding => self.bindings.look(namespace, name, Packed::open_as),
+            Kind::Role => self.roles.look(namespace, name, Packed::open_as),
+            Kind::ServiceAccount => self.accounts.look(namespace, name, Packed::open_as),
             Kind::ClusterNetworkPolicy => {
                 json(self.cluster_network_policies.get("", name)?.as_ref())
             }
@@ -405,7 +443,17 @@ impl Caches {
             Kind::LimitRange => surplus(&self.limits, namespace, by),
             Kind::RoleBinding => surplus(&self.bindings, namespace, by),
             Kind::ClusterNetworkPolicy => surplus(&self.cluster_network_policies, "", by),
-            Kind::Namespace => Vec::new(),
+            Kind::Namespace | Kind::Role | Kind::ServiceAccount => Vec::new(),
+        }
+    }
+
+    /// Names in a namespace that begin so, of the kinds that sessions consist of.
+    pub fn names_from(&self, kind: Kind, namespace: &str, prefix: &str) -> Vec<String> {
+        match kind {
+            Kind::RoleBinding => self.bindings.names_from(namespace, prefix),
+            Kind::Role => self.roles.names_from(namespace, prefix),
+            Kind::ServiceAccount => self.accounts.names_from(namespace, prefix),
+            _ => Vec::new(),
         }
     }
 
@@ -417,6 +465,8 @@ impl Caches {
             Kind::ResourceQuota => remember(&self.quotas, object),
             Kind::LimitRange => remember(&self.limits, object),
             Kind::RoleBinding => remember(&self.bindings, object),
+            Kind::Role => remember(&self.roles, object),
+            Kind::ServiceAccount => remember(&self.accounts, object),
             Kind::ClusterNetworkPolicy => remember(&self.cluster_network_policies, object),
         }
     }
@@ -433,6 +483,13 @@ impl Caches {
                     rbac.remove_binding(namespace, name);
                 });
             }
+            Kind::Role => {
+                self.roles.forget(namespace, name);
+                may_do(&self.rbac, Change::Gone, |rbac, _| {
+                    rbac.remove_role(namespace, name);
+                });
+            }
+            Kind::ServiceAccount => self.accounts.forget(namespace, name),
             Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),
             Kind::Namespace => {}
         }
@@ -554,6 +611,30 @@ where
         cache.clone(),
         failed,
     ));
+}
+
+/// Follows the ServiceAccounts of sessions. Where their namespace is gone, our right to read there is gone too: then there are
+/// none, and isolation does not wait for them.
+fn spawn_accounts(client: &Client, sessions: &str, cache: &Arc<PackedCache<ServiceAccount>>) {
+    let closed = cache.clone();
+    let failed = move |error: &watcher::Error| {
+        tracing::warn!(%error, kind = "ServiceAccount", "watch failed; retrying");
+        if is_closed(error) {
+            closed.declare_ready();
+        }
+    };
+    let (api, config) = (
+        Api::namespaced(client.clone(), sessions),
+        watcher::Config::default().page_size(500),
+    );
+    tokio::spawn(follow(api, config, cache.clone(), failed));
+}
+
+fn is_closed(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403
+    )
 }
 
 fn is_missing_kind(error: &watcher::Error) -> bool {

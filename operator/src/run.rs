@@ -124,8 +124,9 @@ impl Term {
             Holders::default(),
             Arc::new(assess::changes::Changes::default()),
         );
-        let caches = Caches::new(&queue, &grants, &holders, &reach);
-        caches.spawn(&client, &self.settings.namespace);
+        let sessions = self.settings.sessions();
+        let caches = Caches::new(&queue, (&grants, &sessions), &holders, &reach);
+        caches.spawn(&client, &self.settings.namespace, &sessions);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = fill(&caches) => {}

@@ -39,6 +39,9 @@ pub struct Settings {
         default_value = "tenure-operator"
     )]
     pub service_account: String,
+    /// Namespace of the ServiceAccounts of sessions, in which no pod runs; the operator's own with `-sessions` without this.
+    #[arg(long, env = "TENURE_SESSIONS_NAMESPACE")]
+    pub sessions_namespace: Option<String>,
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "TENURE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -128,6 +131,17 @@ impl Settings {
                     .into(),
             }),
         }
+    }
+
+    /// Where the ServiceAccounts of sessions are.
+    pub fn sessions(&self) -> String {
+        let named = self.sessions_namespace.clone();
+        named.unwrap_or_else(|| format!("{}-sessions", self.namespace))
+    }
+
+    /// The namespaces that are the operator's own: never a tenant's.
+    pub fn namespaces(&self) -> [String; 2] {
+        [self.namespace.clone(), self.sessions()]
     }
 
     /// The user name under which the API server knows the operator.

@@ -57,6 +57,7 @@ fn pure_rooms_know_no_client_no_clock_no_environment() {
         "access/brake.rs",
         "access/proof.rs",
         "access/rbac",
+        "access/session.rs",
         "access/standing.rs",
         "access/status.rs",
         "access/why.rs",

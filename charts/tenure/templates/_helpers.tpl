@@ -6,6 +6,11 @@
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "tenure.operator" . }}
 {{- end -}}
 
+{{/* The namespace of the ServiceAccounts of sessions. */}}
+{{- define "tenure.sessions" -}}
+{{- .Values.access.sessionsNamespace | default (printf "%s-sessions" .Release.Namespace) -}}
+{{- end -}}
+
 {{/* The exact reference of the operator's image. */}}
 {{- define "tenure.image" -}}
 {{- if .Values.image.digest -}}

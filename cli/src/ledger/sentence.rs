@@ -148,6 +148,7 @@ fn sentence(event: &Event) -> String {
             grant,
             person,
             identity,
+            account,
             role,
             namespaces,
             ticket,
@@ -159,8 +160,11 @@ fn sentence(event: &Event) -> String {
                 [] => "as break-glass, without an approval".to_owned(),
                 names => format!("allowed by Approval {}", names.join(" and ")),
             };
+            let session = account.as_ref().map_or_else(String::new, |account| {
+                format!(" in a session as ServiceAccount {account}")
+            });
             format!(
-                "{person} ({identity}) let into {} as {role} until {not_after} for {ticket}, {how} (AccessGrant {grant}).",
+                "{person} ({identity}) let into {} as {role}{session} until {not_after} for {ticket}, {how} (AccessGrant {grant}).",
                 namespaces.join(", ")
             )
         }

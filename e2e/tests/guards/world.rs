@@ -13,6 +13,8 @@ use super::ask::{apply, create, passes, really_create, really_patch, send};
 
 /// The operator's namespace.
 pub(crate) const OWN: &str = "tenure-system";
+/// The namespace of sessions.
+pub(crate) const SESSIONS: &str = "tenure-system-sessions";
 /// The operator's username.
 pub(crate) const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
 /// The one image of the release.
@@ -52,7 +54,8 @@ pub(crate) fn documents(text: &str) -> Vec<Value> {
     let text = text
         .replace("__NAMESPACE__", OWN)
         .replace("__OPERATOR__", OPERATOR)
-        .replace("__IMAGES__", &format!("[\"{IMAGE}\"]"));
+        .replace("__IMAGES__", &format!("[\"{IMAGE}\"]"))
+        .replace("__SESSIONS__", SESSIONS);
     serde_saphyr::from_multiple(&text).unwrap()
 }
 
@@ -120,11 +123,16 @@ async fn set_up() -> Access {
         )
         .await;
     }
-    passes(
-        &admin,
-        really_create("/api/v1/namespaces", json!({ "metadata": { "name": OWN } })),
-    )
-    .await;
+    for name in [OWN, SESSIONS] {
+        passes(
+            &admin,
+            really_create(
+                "/api/v1/namespaces",
+                json!({ "metadata": { "name": name } }),
+            ),
+        )
+        .await;
+    }
     let own = format!("/api/v1/namespaces/{OWN}");
     for name in ["tenure-operator", "tenure-hooks"] {
         passes(

@@ -36,6 +36,7 @@ pub struct Seen {
     tenant: Tenant,
     persons: Arc<Persons>,
     guard_gap: bool,
+    session_gap: bool,
 }
 
 impl Seen {
@@ -50,6 +51,7 @@ impl Seen {
             persons: context.access.persons(),
             guard_gap: decisions::guard_gap(context)
                 || !decisions::is_alive(context, "accessgrants"),
+            session_gap: !decisions::is_alive(context, "session-accounts"),
         }
     }
 
@@ -105,6 +107,7 @@ impl Seen {
             approvals: self.approvals(grant),
             asked: &asked,
             guard_gap: self.guard_gap,
+            session_gap: self.session_gap,
             tenant: &self.tenant,
             role: &role,
             held: &held,

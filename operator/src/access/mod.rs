@@ -6,11 +6,13 @@
 pub mod binding;
 pub mod brake;
 pub mod case;
+mod orphans;
 mod people;
 pub mod proof;
 pub mod proving;
 pub mod rbac;
 mod reconcile;
+pub mod session;
 pub mod standing;
 mod status;
 pub mod why;
@@ -32,6 +34,8 @@ pub use reconcile::reconcile;
 
 /// Name under which the queue holds what concerns everybody: who is known, and what of them.
 pub const EVERYBODY: &str = "";
+/// Name under which the queue holds what stands in the sessions' namespace; no tenant can be called so.
+pub const SESSIONS: &str = "/sessions";
 /// Tenants whose grants are looked at, at once.
 const CONCURRENCY: usize = 8;
 
@@ -163,6 +167,7 @@ pub fn begin(context: &Context) {
         context.access.ends.wake(&tenant);
     }
     context.access.queue.wake(EVERYBODY);
+    context.access.queue.wake(SESSIONS);
 }
 
 /// Works on grants until `stop`.
@@ -174,6 +179,7 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
             async move {
                 match name.as_str() {
                     EVERYBODY => people::settle(&context).await,
+                    SESSIONS => orphans::sweep(&context).await,
                     _ => reconcile(&context, &name).await,
                 }
             }

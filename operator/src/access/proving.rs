@@ -154,7 +154,7 @@ async fn ask(
     progress
 }
 
-/// As whom the person may come: every identity, with every group that is known.
+/// As whom the person may come: every identity, with every group that is known, and the account of a session.
 fn callers(context: &Context, granted: &Granted) -> Vec<Caller> {
     let staff = context.caches.staff.get("", &granted.person);
     let staff = staff.as_ref().and_then(|guard| guard.0.as_ref().ok());
@@ -167,12 +167,16 @@ fn callers(context: &Context, granted: &Granted) -> Vec<Caller> {
         groups.extend(others.iter().cloned());
     }
     let identities = identities.iter();
+    let account = granted.account.iter();
+    let account =
+        account.map(|account| Caller::service_account(&context.settings.sessions(), account));
     identities
         .map(|identity| Caller::authenticated(identity, groups.iter().cloned()))
+        .chain(account)
         .collect()
 }
 
-/// What is asked: all that the role allowed and no other live grant of the person allows.
+/// What is asked: all that the role allowed and no other live grant of the person allows, and fetching a session's tokens.
 fn asked(
     context: &Context,
     tenant: &str,
@@ -187,7 +191,11 @@ fn asked(
     // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
     let unknown = [anything_usual()];
     let rules = rbac.rules("", &role).unwrap_or(&unknown);
-    let what = questions(rules, &granted.namespaces, MOST_QUESTIONS).asked;
+    let mut what = questions(rules, &granted.namespaces, MOST_QUESTIONS).asked;
+    what.extend(granted.account.as_ref().map(|account| {
+        let sessions = context.settings.sessions();
+        Attributes::on("create", "", "serviceaccounts/token", &sessions).named(account)
+    }));
     let others = live_bindings(context, tenant, &granted.person);
     let is_given_otherwise = |caller: &Caller, what: &Attributes| {
         let sources = rbac.sources(caller, what);

@@ -1,22 +1,23 @@
-//! One tenant's grants made so: what ended loses its bindings first, what begins is on record before anybody gets in.
+//! One tenant's grants made so: what ended loses its bindings first, a session its account next, and what begins is on record before anybody gets in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::access_grant::Credential;
 use tenure_crds::{AccessGrant, Approval, keys};
 
-use super::binding;
 use super::case::Seen;
-use super::proving;
+use super::orphans::KINDS;
 use super::rbac::{Attributes, RoleName};
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
+use super::{binding, proving, session};
 use crate::approval::{Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
@@ -32,7 +33,7 @@ const MOST_LIVE: usize = 1_000;
 /// An end is remembered this much longer than its window: clocks step.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// When what failed is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
+pub const AGAIN: Duration = Duration::from_secs(5);
 /// Times a record that somebody else changed is read again at once.
 const TRIES: usize = 3;
 
@@ -55,7 +56,8 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     failed |= !refused.is_empty();
     let seen = Seen::of(context, tenant, now);
     failed |= say(context, &seen, &work, &refused, now).await;
-    let past_end = remaining(context, tenant, &work.grants).len();
+    let past_end = remaining(context, tenant, &work.grants);
+    let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
     tell_figures(context, tenant, &work, past_end, now);
     crate::assess::access::settled(context, tenant, now);
     if past_end == 0 && work.grants.values().any(proving::is_open) {
@@ -183,6 +185,11 @@ fn note(
                 .entry(uid.clone())
                 .or_insert_with(|| begun(context, grant, identity, now));
             granted.not_after.clone_from(&grant.spec.not_after);
+            // An end that moved is another account's.
+            granted.account = granted
+                .account
+                .take()
+                .map(|before| session::account(&uid, &grant.spec.not_after).unwrap_or(before));
             granted.approved_by = approvals
                 .iter()
                 .map(|(uid, name)| Allowed {
@@ -269,12 +276,17 @@ async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool 
 /// What is remembered of a grant that begins.
 fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp) -> Granted {
     let spec = &grant.spec;
+    let uid = grant.uid().unwrap_or_default();
     let staff = context.caches.staff.get("", &spec.person);
     let staff = staff.as_ref().and_then(|guard| guard.0.as_ref().ok());
+    let is_session = spec.credential.unwrap_or_default() == Credential::Session;
+    // Without a name no account is made; the identity is never bound instead.
+    let account = || session::account(&uid, &spec.not_after).unwrap_or_default();
     Granted {
         name: grant.name_any(),
         person: spec.person.clone(),
         identity: identity.to_owned(),
+        account: is_session.then(account),
         identities: staff
             .map(|staff| staff.spec.identities.clone())
             .unwrap_or_default(),
@@ -285,10 +297,7 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         role: spec.role.clone(),
         namespaces: spec.namespaces.clone(),
         ticket: spec.ticket.clone(),
-        digest: current_digest(&Subject::GrantActivate(
-            spec,
-            &grant.uid().unwrap_or_default(),
-        )),
+        digest: current_digest(&Subject::GrantActivate(spec, &uid)),
         requested_by: spec.requested_by.clone(),
         break_glass: spec.break_glass.unwrap_or_default(),
         activated_at: now.to_string(),
@@ -347,12 +356,20 @@ fn keep_out(context: &Context, work: &mut Work, known: &Grants, error: &RecordEr
     work.grants.retain(|uid, _| known.contains_key(uid));
 }
 
-/// Deletes every binding of a grant that is not live. Answers whether all are gone.
+/// Deletes what grants that are not live made: what lets in before all else. Answers whether all is gone.
 async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
-    let surplus = remaining(context, tenant, grants);
-    let mut deleting = futures::stream::iter(surplus)
+    let mut all = true;
+    for (kind, objects) in remaining(context, tenant, grants) {
+        all &= delete(context, kind, objects).await;
+    }
+    all
+}
+
+/// Deletes objects of grants. Answers whether all are gone.
+pub async fn delete(context: &Context, kind: Kind, objects: Vec<Value>) -> bool {
+    let mut deleting = futures::stream::iter(objects)
         .map(|live| async move {
-            let deleted = context.writer.delete(Kind::RoleBinding, &live).await;
+            let deleted = context.writer.delete(kind, &live).await;
             (live, deleted)
         })
         .buffer_unordered(AT_ONCE);
@@ -362,13 +379,13 @@ async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
             Ok(()) => {
                 let part = |key: &str| live["metadata"][key].as_str().unwrap_or_default();
                 let caches = &context.caches;
-                caches.forget(Kind::RoleBinding, part("namespace"), part("name"));
+                caches.forget(kind, part("namespace"), part("name"));
             }
             Err(error) => {
                 fail(
                     context,
                     &error,
-                    "a binding of a grant that ended still stands",
+                    "what a grant made still stands, and the grant has ended",
                 );
                 all = false;
             }
@@ -377,17 +394,27 @@ async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
     all
 }
 
+/// What grants that are not live made, in the order in which it goes: what lets in, the right to fetch, the account.
+fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<(Kind, Vec<Value>)> {
+    let bindings = (
+        Kind::RoleBinding,
+        remaining_bindings(context, tenant, grants),
+    );
+    let sessions = KINDS.map(|kind| (kind, remaining_of_sessions(context, kind, grants)));
+    [bindings].into_iter().chain(sessions).collect()
+}
+
 /// Bindings of grants that are not live, in every namespace that is or was the tenant's.
-fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
+fn remaining_bindings(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
     let record = context.records.tenant(tenant);
     let namespaces = record.iter().flat_map(|record| &record.namespaces);
     let mut found = Vec::new();
     for namespace in namespaces {
-        let names = context.caches.bindings.names_in(namespace);
-        for name in names
-            .iter()
-            .filter(|name| name.starts_with(binding::PREFIX))
-        {
+        let names = context
+            .caches
+            .bindings
+            .names_from(namespace, binding::PREFIX);
+        for name in &names {
             let Some(live) = context.caches.live(Kind::RoleBinding, namespace, name) else {
                 continue;
             };
@@ -404,56 +431,101 @@ fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
     found
 }
 
-/// A binding that is to be made, or made right.
+/// What stands in the sessions' namespace for grants that are not live, or that end at another time by now.
+fn remaining_of_sessions(context: &Context, kind: Kind, grants: &Grants) -> Vec<Value> {
+    let sessions = context.settings.sessions();
+    let mut found = Vec::new();
+    for (uid, granted) in grants {
+        let mut names = context
+            .caches
+            .names_from(kind, &sessions, &session::prefix(uid));
+        names.retain(|name| !granted.is_live() || granted.account.as_ref() != Some(name));
+        let live = names.iter();
+        found.extend(live.filter_map(|name| context.caches.live(kind, &sessions, name)));
+    }
+    found
+}
+
+/// An object that is to be made, or made right.
 struct Wanted {
     uid: String,
+    kind: Kind,
     desired: Value,
     live: Option<Value>,
 }
 
-/// Makes the bindings of every live grant. Answers the uids of those the API server refused, with why.
+/// Makes what every live grant needs: a session's account first, the right to fetch its tokens last. Answers the uids of those
+/// the API server refused, with why.
 async fn let_in(context: &Context, tenant: &str, grants: &Grants) -> BTreeMap<String, String> {
     let mut refused = BTreeMap::new();
     let Some(record) = context.records.tenant(tenant) else {
         return refused;
     };
-    let mut writing = futures::stream::iter(wanted(context, &record, grants))
-        .map(|Wanted { uid, desired, live }| async move {
-            let writer = &context.writer;
-            let written = writer.converge(Kind::RoleBinding, &desired, live.as_ref());
-            (uid, written.await)
-        })
-        .buffer_unordered(AT_ONCE);
-    while let Some((uid, written)) = writing.next().await {
-        match written {
-            Ok(written) => context.caches.remember(Kind::RoleBinding, written),
-            Err(error) => {
-                fail(context, &error, "a grant's binding was not made");
-                refused.insert(uid, error.to_string());
-            }
-        }
+    for mut step in wanted(context, &record, grants) {
+        step.retain(|wanted| !refused.contains_key(&wanted.uid));
+        make(context, step, &mut refused).await;
     }
     refused
 }
 
-fn wanted(context: &Context, record: &TenantRecord, grants: &Grants) -> Vec<Wanted> {
-    let marks = (record.tenant.as_str(), record.tenant_id.as_str());
-    let mut wanted = Vec::new();
-    for (uid, granted) in grants.iter().filter(|(_, granted)| granted.is_live()) {
-        for binding in binding::bindings(marks, uid, granted) {
-            let (namespace, name) = (binding.namespace().unwrap_or_default(), binding.name_any());
-            let live = context.caches.live(Kind::RoleBinding, &namespace, &name);
-            let desired = serde_json::to_value(binding).unwrap_or_default();
-            if !matches!(Needed::between(&desired, live.as_ref()), Needed::Nothing) {
-                wanted.push(Wanted {
-                    uid: uid.clone(),
-                    desired,
-                    live,
-                });
+async fn make(context: &Context, step: Vec<Wanted>, refused: &mut BTreeMap<String, String>) {
+    let mut writing = futures::stream::iter(step)
+        .map(|wanted| async move {
+            let writer = &context.writer;
+            let written = writer.converge(wanted.kind, &wanted.desired, wanted.live.as_ref());
+            (wanted.uid, wanted.kind, written.await)
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some((uid, kind, written)) = writing.next().await {
+        match written {
+            Ok(written) => context.caches.remember(kind, written),
+            Err(error) => {
+                fail(context, &error, "what a grant needs was not made");
+                refused.insert(uid, error.to_string());
             }
         }
     }
-    wanted
+}
+
+/// What is to be made, step by step.
+fn wanted(context: &Context, record: &TenantRecord, grants: &Grants) -> [Vec<Wanted>; 4] {
+    let marks = (record.tenant.as_str(), record.tenant_id.as_str());
+    let sessions = context.settings.sessions();
+    let mut steps: [Vec<Wanted>; 4] = Default::default();
+    let [accounts, bindings, fetching, fetchers] = &mut steps;
+    for (uid, granted) in grants.iter().filter(|(_, granted)| granted.is_live()) {
+        for binding in binding::bindings(marks, uid, granted, &sessions) {
+            bindings.extend(needed(context, uid, Kind::RoleBinding, &binding));
+        }
+        let Some(session) = session::session(marks, uid, granted, &sessions) else {
+            continue;
+        };
+        accounts.extend(needed(context, uid, Kind::ServiceAccount, &session.account));
+        fetching.extend(needed(context, uid, Kind::Role, &session.fetching));
+        fetchers.extend(needed(context, uid, Kind::RoleBinding, &session.fetcher));
+    }
+    steps
+}
+
+/// What makes the live object as it should be, where it is not.
+fn needed<K: Resource + Serialize>(
+    context: &Context,
+    uid: &str,
+    kind: Kind,
+    object: &K,
+) -> Option<Wanted> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let live = context.caches.live(kind, &namespace, &name);
+    let desired = serde_json::to_value(object).unwrap_or_default();
+    match Needed::between(&desired, live.as_ref()) {
+        Needed::Nothing => None,
+        _ => Some(Wanted {
+            uid: uid.to_owned(),
+            kind,
+            desired,
+            live,
+        }),
+    }
 }
 
 fn fail(context: &Context, error: &WriteError, what: &'static str) {
@@ -470,6 +542,7 @@ async fn say(
     now: Timestamp,
 ) -> bool {
     let mut failed = false;
+    let sessions = context.settings.sessions();
     for (grant, standing) in &work.standings {
         let uid = grant.uid().unwrap_or_default();
         let granted = work.grants.get(&uid);
@@ -486,6 +559,7 @@ async fn say(
             refused: refused.get(&uid).map(String::as_str),
             asked: &asked,
             needed,
+            sessions: &sessions,
         };
         if let Some(next) = status::grant(grant, &said, now) {
             announce(context, grant, standing, granted.is_some()).await;
@@ -535,7 +609,6 @@ fn told_or_logged(context: &Context, told: Result<(), Error>) -> bool {
 
 /// Tells people what changed.
 async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, was_let_in: bool) {
-    use kube::Resource as _;
     let about = grant.object_ref(&());
     let spec = &grant.spec;
     let (who, place) = (&spec.person, spec.namespaces.join(", "));

@@ -90,6 +90,8 @@ pub struct Case<'a> {
     pub asked: &'a Asked,
     /// Whether the stamps of who asked and who approved may be forged just now.
     pub guard_gap: bool,
+    /// Whether a session's token may outlive the grant just now.
+    pub session_gap: bool,
     /// Where it lets in.
     pub tenant: &'a Tenant,
     /// As what.
@@ -523,10 +525,11 @@ fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
             "a session needs a window of 15 minutes at least: no token lives shorter than ten, and the last one ends a minute before",
         ));
     }
-    if credential == Credential::Session {
+    // What began goes on: its account is deleted at the end whatever its tokens say.
+    if credential == Credential::Session && case.session_gap && case.granted.is_none() {
         return Some(Obstacle::new(
-            Why::SessionUnavailable,
-            Why::SessionUnavailable.meaning(),
+            Why::SessionUnguarded,
+            "the guard session-accounts is not proven alive, and it alone lets a session's tokens die by themselves: it waits until the guard is back",
         ));
     }
     None

@@ -26,6 +26,7 @@ struct World {
     persons: Vec<(&'static str, Vec<&'static str>)>,
     requester: Requester,
     guard_gap: bool,
+    session_gap: bool,
     mfa_reported: bool,
     leaves_later: Option<Timestamp>,
 }
@@ -82,6 +83,7 @@ impl World {
             ],
             requester: Requester::User("worker-one".into()),
             guard_gap: false,
+            session_gap: false,
             mfa_reported: false,
             leaves_later: None,
         }
@@ -101,6 +103,7 @@ impl World {
             name: "chg-1".into(),
             person: "worker".into(),
             identity: "worker-one".into(),
+            account: None,
             identities: vec!["worker-one".into(), "worker-admin".into()],
             groups: Vec::new(),
             job_role: Some("Engineer".into()),
@@ -197,6 +200,7 @@ impl World {
             approvals: &approvals,
             asked: &asked,
             guard_gap: self.guard_gap,
+            session_gap: self.session_gap,
             tenant: &self.tenant,
             role: &self.role,
             held: &self.held,
@@ -607,7 +611,25 @@ fn a_session_has_its_shortest_window() {
         .spec("credential", json!("Session"))
         .spec("notAfter", json!("2026-03-02T10:15:00Z"));
     world.approve("lead-one", "Approve");
-    world.waits("2026-03-02T10:00:00Z", Why::SessionUnavailable);
+    world.lets_in("2026-03-02T10:00:00Z");
+}
+
+#[test]
+fn a_session_begins_only_while_its_tokens_are_bounded() {
+    let mut world = World::new();
+    world.session_gap = true;
+    world.approve("lead-one", "Approve");
+    world.lets_in(NOON);
+    let mut world = World::new();
+    world.session_gap = true;
+    world.spec("credential", json!("Session"));
+    world.approve("lead-one", "Approve");
+    world.waits(NOON, Why::SessionUnguarded);
+    // What began is not ended by it.
+    let mut world = World::active();
+    world.session_gap = true;
+    world.spec("credential", json!("Session"));
+    world.lets_in(NOON);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What is said on an AccessGrant, and on the Approvals about it. Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tenure_crds::access_grant::SessionAccount;
 use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::PendingApproval;
 use tenure_crds::{AccessGrant, AccessGrantStatus, Approval};
@@ -17,6 +18,10 @@ use crate::approval::{
 use crate::record::Granted;
 use crate::tenant::status::condition;
 
+/// The last token of a session is fetched this long before its end: none lives shorter than ten minutes, and each ends a minute
+/// before the grant.
+const LAST_FETCH: SignedDuration = SignedDuration::from_mins(11);
+
 /// What is known of a grant when its status is written.
 pub struct Said<'a> {
     /// Where it stands.
@@ -31,6 +36,29 @@ pub struct Said<'a> {
     pub asked: &'a Asked,
     /// How many must approve.
     pub needed: i32,
+    /// Where the accounts of sessions are.
+    pub sessions: &'a str,
+}
+
+impl Said<'_> {
+    fn session(&self) -> Option<SessionAccount> {
+        let name = self.granted?.account.clone()?;
+        Some(SessionAccount {
+            namespace: self.sessions.to_owned(),
+            name,
+        })
+    }
+
+    /// How somebody who is let in gets in.
+    fn how(&self, until: Timestamp) -> String {
+        let Some(SessionAccount { namespace, name }) = self.session() else {
+            return String::new();
+        };
+        let last = until - LAST_FETCH;
+        format!(
+            "; the person fetches tokens until {last}: kubectl create token {name} --namespace {namespace} --duration 10m"
+        )
+    }
 }
 
 /// The grant with its new status, where it differs from what it says.
@@ -53,6 +81,7 @@ pub fn grant(grant: &AccessGrant, said: &Said<'_>, now: Timestamp) -> Option<Acc
         observed_generation: generation,
         conditions: conditions(said, make),
         identity: granted.map(|granted| granted.identity.clone()),
+        session: said.session(),
         active_since: granted.map(|granted| granted.activated_at.clone()),
         ended_at: granted
             .and_then(|granted| granted.ended.as_ref())
@@ -117,7 +146,12 @@ fn conditions(
                     make("Ready", "False", Why::Refused.as_str(), why),
                 ],
                 None => vec![
-                    make("Active", "True", reason, &message),
+                    make(
+                        "Active",
+                        "True",
+                        reason,
+                        &(message.clone() + &said.how(*until)),
+                    ),
                     make("Ready", "True", reason, &message),
                 ],
             };
@@ -146,8 +180,14 @@ fn conditions(
 /// Whether the end is proven: every API server was asked, and said no.
 fn proof(granted: &Granted, progress: &Progress) -> (&'static str, &'static str, String) {
     if let Some(proof) = &granted.proof {
+        let tail = match granted.account {
+            Some(_) => {
+                "; a token of its session opens nothing, and is known to no API server about ten seconds after its account was deleted"
+            }
+            None => "",
+        };
         let message = format!(
-            "{0} of {0} API servers said no, the last at {1}",
+            "{0} of {0} API servers said no, the last at {1}{tail}",
             proof.servers, proof.at
         );
         return ("True", "Proven", message);

@@ -58,7 +58,7 @@ whys! {
     SessionOnly = "the role is granted for sessions only",
     WindowTooLong = "the window is longer than the role allows",
     WindowTooShort = "the window is too short for a session",
-    SessionUnavailable = "this release makes no credentials for sessions",
+    SessionUnguarded = "the guard that bounds a session's tokens is not alive",
     TooMany = "the tenant has more live grants than can be kept on record",
     Unrecorded = "the record cannot be written",
     Refused = "the API server refused the binding",

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -117,6 +118,19 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         self.read(|objects| {
             let found = objects.get(namespace).into_iter();
             found.flat_map(BTreeMap::keys).cloned().collect()
+        })
+    }
+
+    /// Those of them that begin so.
+    pub fn names_from(&self, namespace: &str, prefix: &str) -> Vec<String> {
+        let range = (Bound::Included(prefix), Bound::Unbounded);
+        self.read(|objects| {
+            let found = objects.get(namespace).into_iter();
+            let from = found.flat_map(|found| found.range::<str, _>(range));
+            from.map(|(name, _)| name)
+                .take_while(|name| name.starts_with(prefix))
+                .cloned()
+                .collect()
         })
     }
 

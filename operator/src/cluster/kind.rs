@@ -1,4 +1,4 @@
-//! The closed list of kinds the operator manages inside and around tenants.
+//! The closed list of kinds the operator manages inside and around tenants, and for sessions.
 
 use kube::api::ApiResource;
 
@@ -15,8 +15,12 @@ pub enum Kind {
     ResourceQuota,
     /// Container defaults.
     LimitRange,
-    /// Access of deployers and members.
+    /// Access of deployers, members and grants; who may fetch a session's token.
     RoleBinding,
+    /// Fetching a session's token; in the sessions' namespace alone.
+    Role,
+    /// Whom a session acts as; in the sessions' namespace alone.
+    ServiceAccount,
 }
 
 impl Kind {
@@ -29,6 +33,8 @@ impl Kind {
             Self::ResourceQuota => "ResourceQuota",
             Self::LimitRange => "LimitRange",
             Self::RoleBinding => "RoleBinding",
+            Self::Role => "Role",
+            Self::ServiceAccount => "ServiceAccount",
         }
     }
 
@@ -45,6 +51,8 @@ impl Kind {
             Self::ResourceQuota => ("", "v1", "resourcequotas"),
             Self::LimitRange => ("", "v1", "limitranges"),
             Self::RoleBinding => ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+            Self::Role => ("rbac.authorization.k8s.io", "v1", "roles"),
+            Self::ServiceAccount => ("", "v1", "serviceaccounts"),
         };
         ApiResource {
             group: group.into(),

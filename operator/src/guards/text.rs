@@ -1,4 +1,4 @@
-//! The built-in text: the very files the chart ships, with the same three tokens replaced.
+//! The built-in text: the very files the chart ships, with the same four tokens replaced.
 
 use serde_json::Value;
 
@@ -31,6 +31,7 @@ guards![
     "restored-namespaces",
     "rolebindings",
     "services",
+    "session-accounts",
     "sessions",
     "staffmembers",
     "stamp-changed-by",
@@ -72,6 +73,7 @@ pub fn builtin(settings: &Settings) -> Result<Vec<Builtin>, serde_saphyr::Error>
         text.replace("__NAMESPACE__", &settings.namespace)
             .replace("__OPERATOR__", &settings.username())
             .replace("__IMAGES__", &images)
+            .replace("__SESSIONS__", &settings.sessions())
     };
     FILES
         .iter()
@@ -96,6 +98,7 @@ mod tests {
             probe_interval_seconds: 300,
             namespace: "tenure-system".into(),
             service_account: "tenure-operator".into(),
+            sessions_namespace: None,
             listen: ([127, 0, 0, 1], 0).into(),
             images: vec!["registry.example/tenure:1".into()],
             log_format: crate::settings::LogFormat::Text,

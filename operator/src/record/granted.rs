@@ -16,6 +16,9 @@ pub struct Granted {
     pub person: String,
     /// The identity that is bound.
     pub identity: String,
+    /// The ServiceAccount as which the person comes, where the grant is for a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Every identity of the person when it began: as each of them it must have ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<String>,
@@ -117,6 +120,7 @@ impl Granted {
                 uid: uid.to_owned(),
                 person: self.person.clone(),
                 identity: self.identity.clone(),
+                account: self.account.clone(),
                 role: self.role.clone(),
                 namespaces: self.namespaces.clone(),
                 ticket: self.ticket.clone(),

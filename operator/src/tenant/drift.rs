@@ -70,7 +70,7 @@ pub fn control(kind: Kind) -> &'static str {
             "dsa-2.6-logical-separation"
         }
         Kind::ResourceQuota | Kind::LimitRange => "sec-5-appropriate-measures",
-        Kind::RoleBinding => "dsa-2.4-role-based-access",
+        Kind::RoleBinding | Kind::Role | Kind::ServiceAccount => "dsa-2.4-role-based-access",
     }
 }
 

@@ -257,7 +257,7 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
         .unwrap_or_default();
     let around = Surroundings {
         policy: &seen.policy,
-        operator_namespace: &context.settings.namespace,
+        own_namespaces: &context.settings.namespaces(),
         claims: &seen.claims,
         held: &held,
     };

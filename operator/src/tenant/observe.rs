@@ -29,7 +29,7 @@ pub async fn report(
     }
     let around = Surroundings {
         policy: &seen.policy,
-        operator_namespace: &context.settings.namespace,
+        own_namespaces: &context.settings.namespaces(),
         claims: &seen.claims,
         held: &record.namespaces,
     };

@@ -442,7 +442,7 @@ mod tests {
         let policy = crate::policy::accepted::Accepted::builtin();
         let around = super::super::validate::Surroundings {
             policy: &policy,
-            operator_namespace: "tenure-system",
+            own_namespaces: &["tenure-system".to_owned()],
             claims: &Default::default(),
             held: &Default::default(),
         };

@@ -193,8 +193,8 @@ impl Invalid {
 pub struct Surroundings<'a> {
     /// The platform's settings in force.
     pub policy: &'a Accepted,
-    /// Namespace of the operator itself.
-    pub operator_namespace: &'a str,
+    /// Namespaces of the operator itself.
+    pub own_namespaces: &'a [String],
     /// Namespaces held by other tenants, with the holder's name.
     pub claims: &'a BTreeMap<String, String>,
     /// Namespaces this tenant has held so far.
@@ -324,7 +324,7 @@ fn check_namespaces(
 fn is_platform(namespace: &str, around: &Surroundings<'_>) -> bool {
     let policy = around.policy;
     names::is_system(namespace)
-        || namespace == around.operator_namespace
+        || around.own_namespaces.iter().any(|own| own == namespace)
         || namespace == policy.dns.namespace
         || policy.edges.contains(namespace)
         || policy
@@ -489,7 +489,7 @@ mod tests {
         let policy = platform();
         let around = Surroundings {
             policy: &policy,
-            operator_namespace: "tenure-system",
+            own_namespaces: &["tenure-system".to_owned()],
             claims: &claims,
             held: &held,
         };
