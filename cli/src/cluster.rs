@@ -33,6 +33,11 @@ impl Connection {
         Client::try_from(config).with_context(|| format!("cannot prepare a connection to {server}"))
     }
 
+    /// Whether it was said which one.
+    pub fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
     async fn config(&self) -> anyhow::Result<Config> {
         if self.kubeconfig.is_none() && self.context.is_none() {
             return Ok(Config::infer().await?);

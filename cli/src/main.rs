@@ -48,6 +48,7 @@ enum Command {
     Reject(access::decide::Arguments),
     Revoke(access::revoke::Arguments),
     Status(access::status::Arguments),
+    Login(access::login::Arguments),
     /// Print the version of this program.
     Version,
 }
@@ -70,6 +71,7 @@ async fn main() -> ExitCode {
         Command::Reject(arguments) => arguments.run(Decision::Reject).await,
         Command::Revoke(arguments) => access::revoke::run(&arguments).await,
         Command::Status(arguments) => access::status::run(&arguments).await,
+        Command::Login(arguments) => access::login::run(&arguments).await,
         Command::Version => version(),
     };
     match outcome {

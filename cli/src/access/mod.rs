@@ -1,6 +1,7 @@
 //! Access to tenants: asked for, decided on, ended and listed. What counts is the operator's to say; this shows it.
 
 pub mod decide;
+pub mod login;
 pub mod request;
 pub mod revoke;
 pub mod status;
