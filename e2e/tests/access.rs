@@ -42,6 +42,9 @@ const DEBUG: &str = "tenure-tenant-debugger";
 /// Who writes from Git: nobody is known to have asked.
 const APPLIER: &str = "git";
 const HR: &str = "hr-sync";
+const DUTIES: &str = "dsa-2.4-separation-of-duties";
+const REVOCATION: &str = "dsa-2.4-immediate-revocation";
+const TRAINING: &str = "dsa-2.2-annual-training";
 
 struct Stage {
     plane: Plane,
@@ -225,6 +228,31 @@ impl Stage {
             message = found["message"].as_str().unwrap_or_default().to_owned();
             Ok(())
         })
+        .await?;
+        Ok(message)
+    }
+
+    /// Waits until a control of the tenant is judged so; answers the message.
+    async fn judged(&self, control: &str, verdict: &str, reason: &str) -> Result<String> {
+        let tenants: Api<CustomerTenant> = Api::all(self.admin()?);
+        let mut message = String::new();
+        eventually(
+            SOON,
+            &format!("{control}: {verdict}, {reason}"),
+            async || {
+                let tenant = serde_json::to_value(tenants.get("acme").await?)?;
+                let controls = tenant["status"]["controls"].as_array().cloned();
+                let controls = controls.unwrap_or_default();
+                let found = controls.iter().find(|found| found["id"] == control);
+                let found = found.with_context(|| format!("no {control}"))?;
+                ensure!(
+                    found["verdict"] == verdict && found["reason"] == reason,
+                    "{found:#}"
+                );
+                message = found["message"].as_str().unwrap_or_default().to_owned();
+                Ok(())
+            },
+        )
         .await?;
         Ok(message)
     }
@@ -739,6 +767,10 @@ async fn break_glass(stage: &Stage) -> Result<()> {
     stage.ask("glass", json!({"breakGlass": true})).await?;
     stage.active("glass", "BreakGlass").await?;
     stage.lets("worker", true).await?;
+    let said = stage
+        .judged(DUTIES, "Unknown", "BreakGlassUnapproved")
+        .await?;
+    ensure!(said.contains("AccessGrant/glass: worker"), "{said}");
     let began = stage.told("grant.activated", "glass").await?;
     ensure!(
         began[0]["breakGlass"] == true && began[0].get("approvals").is_none(),
@@ -759,6 +791,7 @@ async fn break_glass(stage: &Stage) -> Result<()> {
     stage.approve("glass").await?;
     stage.active("glass", "Active").await?;
     stage.told("grant.approved", "glass").await?;
+    stage.judged(DUTIES, "Compliant", "AsObserved").await?;
     stage.revoke("glass").await?;
     stage.ended("glass", "Revoked").await?;
     stage.ask("glass-no", json!({"breakGlass": true})).await?;
@@ -799,8 +832,18 @@ async fn what_remains(stage: &Stage) -> Result<()> {
             && remaining[0].contains("oidc:staff"),
         "{remaining:#?}"
     );
+    // What stays is drift; and of whom that binding lets in, nothing is known.
+    let said = stage.judged(REVOCATION, "Drifted", "AccessRemains").await?;
+    ensure!(
+        said.contains("AccessGrant/more: RoleBinding/acme-prod/way-in"),
+        "{said}"
+    );
+    stage.judged(TRAINING, "Unknown", "ForeignBinding").await?;
     bindings.delete("way-in", &DeleteParams::default()).await?;
     stage.ended("more", "Revoked").await?;
+    for control in [REVOCATION, TRAINING] {
+        stage.judged(control, "Compliant", "AsObserved").await?;
+    }
     let proven = stage.told("grant.end.proven", "more").await?;
     ensure!(
         proven[0]["lastYes"].is_string() && proven[0]["firstYes"].is_string(),
