@@ -1,5 +1,5 @@
-//! The operator is killed after every one of its writes while somebody is let in and out: for all k, after the k-th write. The
-//! access that stands is never more than was approved, every ending happens, and all of it is on record once.
+//! The operator is killed after every one of its writes while somebody is let in and out, in a session, which takes the most of
+//! them: for all k, after the k-th write. The access that stands is never more than was approved, every ending happens, and all of it is on record once.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says where by panicking"
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use tenure_e2e::{Identity, Plane, PlaneOptions, Proxy, Record, eventually};
 const SOON: Duration = Duration::from_secs(60);
 const ACME: &str = "99999999-9999-4999-8999-00000000aaaa";
 const PROD: &str = "acme-prod";
+const SESSIONS: &str = "tenure-system-sessions";
 const ROLE: &str = "tenure-tenant-operator";
 /// More writes than one grant takes.
 const MANY: usize = 60;
@@ -119,7 +121,7 @@ impl Stage {
             "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": name},
             "spec": {
                 "tenantRef": {"name": "acme"}, "tenantID": ACME, "person": "worker", "role": ROLE, "namespaces": [PROD],
-                "reason": "it hangs", "ticket": "CHG-1", "notAfter": until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+                "credential": "Session", "reason": "it hangs", "ticket": "CHG-1", "notAfter": until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
             }
         }))?;
         self.by("worker")?
@@ -190,6 +192,21 @@ impl Stage {
         .await
     }
 
+    /// Nothing is left of any session.
+    async fn sessions_are_gone(&self) -> Result<()> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.admin.clone(), SESSIONS);
+        let roles: Api<Role> = Api::namespaced(self.admin.clone(), SESSIONS);
+        let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), SESSIONS);
+        let all = ListParams::default().labels(keys::GRANT);
+        eventually(SOON, "nothing is left of a session", async || {
+            ensure!(bindings.list(&all).await?.items.is_empty(), "a right");
+            ensure!(roles.list(&all).await?.items.is_empty(), "a role");
+            ensure!(accounts.list(&all).await?.items.is_empty(), "an account");
+            Ok(())
+        })
+        .await
+    }
+
     /// Kills the operator after the k-th write. Answers whether there was one.
     async fn crash(&mut self, k: usize) -> Result<bool> {
         let name = format!("crash-{k:02}");
@@ -209,6 +226,7 @@ impl Stage {
             self.operator = start(&self.plane, &self.proxy).await?;
             self.comes_to_its_end(&name).await?;
         }
+        self.sessions_are_gone().await?;
         for (kind, count) in [("grant.activated", 1), ("grant.ended", 1)] {
             let told = self.told(kind, &name).await?;
             ensure!(told.len() == count, "{kind}: {told:#?}");
@@ -249,7 +267,7 @@ async fn killed_after_any_write_access_is_never_more_than_approved_and_ends() ->
             .await
             .with_context(|| format!("killed after write {k}"))?;
         if !is_cut {
-            ensure!(k > 5, "only {k} writes");
+            ensure!(k > 10, "only {k} writes");
             return Ok(());
         }
     }

@@ -371,6 +371,7 @@ pub fn faults(
             approvals: &[],
             asked: &asked,
             guard_gap: false,
+            session_gap: false,
             tenant: &tenant,
             role,
             held: &held,
