@@ -182,6 +182,7 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
         state_folder: None,
         probe_interval_seconds: 300,
         namespace: "tenure-system".into(),
+        sessions_namespace: None,
         service_account: "tenure-operator".into(),
         listen: ([127, 0, 0, 1], 0).into(),
         images: vec![tenure_e2e::install::IMAGE.into()],
