@@ -21,6 +21,8 @@ use crate::wait::eventually;
 pub const RELEASE: &str = "tenure";
 /// The usual namespace of the release, and that of [`install`].
 pub const NAMESPACE: &str = "tenure-system";
+/// Where the accounts of sessions are.
+pub const SESSIONS: &str = "tenure-system-sessions";
 /// What the chart's default values call the operator's image.
 pub const IMAGE: &str = "localhost/tenure:0.1.0";
 

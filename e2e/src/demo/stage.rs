@@ -189,7 +189,9 @@ impl Stage {
     /// When the examples cannot be read.
     pub(super) fn namespaces(&self) -> Result<Vec<String>> {
         let mut all = wanted_namespaces()?;
-        all.retain(|namespace| namespace != install::NAMESPACE);
+        all.retain(|namespace| {
+            ![install::NAMESPACE, install::SESSIONS].contains(&namespace.as_str())
+        });
         Ok(all)
     }
 
@@ -271,9 +273,9 @@ impl Stage {
     }
 }
 
-/// Every namespace the demo makes: the release's and those of the example tenants.
+/// Every namespace the demo makes: the release's two and those of the example tenants.
 fn wanted_namespaces() -> Result<Vec<String>> {
-    let mut wanted = vec![install::NAMESPACE.to_owned()];
+    let mut wanted = vec![install::NAMESPACE.to_owned(), install::SESSIONS.to_owned()];
     for (_, tenant) in examples()? {
         let name = tenant["metadata"]["name"].as_str().unwrap_or_default();
         let entries = tenant["spec"]["namespaces"].as_array();
