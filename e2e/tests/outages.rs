@@ -524,7 +524,7 @@ async fn older_snapshot(
 
     // Each ends by itself, and is started again as its pod would be.
     for operator in &operators {
-        let status = operator.ended(Duration::from_secs(60))?;
+        let status = operator.ended(Duration::from_secs(120))?;
         ensure!(!status.success(), "it ended as if all were well");
     }
     // A leader may also have ended because it could not renew its Lease for too long.
