@@ -87,7 +87,13 @@ impl Seen {
     }
 
     /// Where a grant stands.
-    pub fn standing(&self, context: &Context, grant: &AccessGrant, now: Timestamp) -> Standing {
+    pub fn standing(
+        &self,
+        context: &Context,
+        grant: &AccessGrant,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Standing {
         let uid = grant.uid().unwrap_or_default();
         let guard = context.caches.staff.get("", &grant.spec.person);
         let staff = staff(guard.as_deref());
@@ -97,7 +103,6 @@ impl Seen {
             access.holds_leaver(&grant.spec.person, staff.has_left(), now)
         });
         let held = context.access.held(&grant.spec.person, &uid);
-        let asked = asked(context, grant);
         let role = role(context, &grant.spec.role);
         let case = Case {
             grant,
@@ -105,7 +110,7 @@ impl Seen {
             staff,
             persons: &self.persons,
             approvals: self.approvals(grant),
-            asked: &asked,
+            asked,
             guard_gap: self.guard_gap,
             session_gap: self.session_gap,
             tenant: &self.tenant,
@@ -191,11 +196,7 @@ fn asked_undigested(context: &Context, grant: &AccessGrant) -> Asked {
 
 fn role(context: &Context, name: &str) -> Role {
     let rbac = context.caches.rbac();
-    let named = RoleName {
-        kind: "ClusterRole".into(),
-        name: name.to_owned(),
-    };
-    let rules = rbac.rules("", &named);
+    let rules = rbac.rules("", &RoleName::cluster(name));
     let found = rules.map(dangers).unwrap_or_default();
     Role {
         granted: context.accepted().grantable_roles.get(name).cloned(),

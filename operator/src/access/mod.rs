@@ -31,6 +31,7 @@ use crate::context::Context;
 pub use case::is_about_a_grant;
 use proving::Progress;
 pub use reconcile::reconcile;
+pub use status::approval_said;
 
 /// Name under which the queue holds what concerns everybody: who is known, and what of them.
 pub const EVERYBODY: &str = "";

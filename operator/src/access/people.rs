@@ -14,7 +14,7 @@ use super::why::Why;
 use crate::approval::{Owner, Person, Persons};
 use crate::context::Context;
 use crate::platform::{readable, say};
-use crate::tenant::status::condition;
+use crate::tenant::status::said;
 
 /// When what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -91,17 +91,7 @@ fn told(
 ) -> Option<StaffMember> {
     let before = staff.status.clone().unwrap_or_default();
     let generation = staff.metadata.generation;
-    let make = |kind: &str, status: &str, reason: &str, message: &str| {
-        condition(
-            &before.conditions,
-            kind,
-            status,
-            reason,
-            message,
-            generation,
-            now,
-        )
-    };
+    let make = said(&before.conditions, generation, now);
     let eligible = match missing(&staff.spec, persons, today) {
         None => make(
             "Eligible",

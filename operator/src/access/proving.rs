@@ -184,10 +184,7 @@ fn asked(
     callers: &[Caller],
 ) -> Vec<(Caller, Attributes)> {
     let rbac = context.caches.rbac();
-    let role = RoleName {
-        kind: "ClusterRole".into(),
-        name: granted.role.clone(),
-    };
+    let role = RoleName::cluster(&granted.role);
     // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
     let unknown = [anything_usual()];
     let rules = rbac.rules("", &role).unwrap_or(&unknown);

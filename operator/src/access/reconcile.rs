@@ -11,14 +11,14 @@ use serde_json::Value;
 use tenure_crds::access_grant::Credential;
 use tenure_crds::{AccessGrant, Approval, keys};
 
-use super::case::Seen;
+use super::case::{Seen, asked};
 use super::orphans::KINDS;
 use super::rbac::{Attributes, RoleName};
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
 use super::{binding, proving, session};
-use crate::approval::{Subject, current_digest};
+use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
 use crate::observe::GrantFigures;
@@ -43,18 +43,28 @@ pub type Grants = BTreeMap<String, Granted>;
 /// What one look at a tenant's grants came to.
 #[derive(Default)]
 struct Work {
-    standings: Vec<(AccessGrant, Standing)>,
+    standings: Vec<Stands>,
     grants: Grants,
+}
+
+/// Where a grant stands.
+struct Stands {
+    grant: AccessGrant,
+    /// What it asks of those who decide.
+    asked: Asked,
+    standing: Standing,
 }
 
 /// Looks at every grant of a tenant and makes it so.
 #[tracing::instrument(skip_all, fields(tenant = %tenant))]
 pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     let now = Timestamp::now();
-    let (work, mut failed) = settle(context, tenant, now).await;
+    let Some((seen, work, mut failed)) = settle(context, tenant, now).await else {
+        // Somebody else writes the record all the time: later, and nothing is said of what was not settled.
+        return Some(AGAIN);
+    };
     let refused = let_in(context, tenant, &work.grants).await;
     failed |= !refused.is_empty();
-    let seen = Seen::of(context, tenant, now);
     failed |= say(context, &seen, &work, &refused, now).await;
     let past_end = remaining(context, tenant, &work.grants);
     let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
@@ -70,7 +80,7 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     let next = work
         .standings
         .iter()
-        .filter_map(|(_, standing)| standing.again());
+        .filter_map(|stands| stands.standing.again());
     let due = next.min().map(|at| until(at, now));
     match failed {
         true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
@@ -89,29 +99,29 @@ fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, n
     metrics.past_end(tenant, past_end);
 }
 
-/// Ends what ends, and records. Where the record takes nothing, nobody new is let in.
-async fn settle(context: &Context, tenant: &str, now: Timestamp) -> (Work, bool) {
+/// Ends what ends, and records. Where the record takes nothing, nobody new is let in. Answers from what that was decided, what
+/// it came to and whether something failed; nothing where the record was never what had been read.
+async fn settle(context: &Context, tenant: &str, now: Timestamp) -> Option<(Seen, Work, bool)> {
     let mut failed = false;
     for _ in 0..TRIES {
         let seen = Seen::of(context, tenant, now);
         let mut work = weigh(context, &seen, now);
         failed |= !end(context, tenant, &work.grants).await;
-        let Some(record) = seen.record else {
-            return (work, failed);
+        let Some(record) = &seen.record else {
+            return Some((seen, work, failed));
         };
         match remember(context, record.clone(), &work.grants).await {
-            Ok(()) => return (work, failed),
+            Ok(()) => return Some((seen, work, failed)),
             Err(RecordError::Outdated { .. }) => {}
             Err(error) => {
                 context.metrics.failed(error.reason());
                 tracing::warn!(%error, reason = error.reason(), "grants are not on record: nobody new is let in; ends are made all the same");
                 keep_out(context, &mut work, &record.grants, &error);
-                return (work, true);
+                return Some((seen, work, true));
             }
         }
     }
-    // Somebody else writes all the time: later.
-    (Work::default(), true)
+    None
 }
 
 /// Where every grant stands, and what is to be remembered.
@@ -125,13 +135,18 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
         ..Work::default()
     };
     for grant in &seen.grants {
-        let mut standing = seen.standing(context, grant, now);
+        let asked = asked(context, grant);
+        let mut standing = seen.standing(context, grant, &asked, now);
         let uid = grant.uid().unwrap_or_default();
         if matches!(standing, Standing::Active { .. }) && !has_room(&work.grants, &uid) {
             standing = Standing::waits(Why::TooMany, Why::TooMany.meaning());
         }
         note(context, &mut work.grants, grant, &standing, now);
-        work.standings.push((grant.clone(), standing));
+        work.standings.push(Stands {
+            grant: grant.clone(),
+            asked,
+            standing,
+        });
     }
     let is_there = |uid: &str| {
         seen.grants
@@ -223,10 +238,7 @@ fn sessions_in(context: &Context, granted: &Granted) -> Vec<String> {
         return Vec::new();
     }
     let rbac = context.caches.rbac();
-    let role = RoleName {
-        kind: "ClusterRole".into(),
-        name: granted.role.clone(),
-    };
+    let role = RoleName::cluster(&granted.role);
     // Of a role that is gone nobody knows what it allowed.
     let opens = |namespace: &str| {
         rbac.rules("", &role).is_none_or(|rules| {
@@ -346,7 +358,10 @@ pub async fn amend(
 
 /// What could not be recorded lets nobody in; what was on record before stays as it was, unless it ends.
 fn keep_out(context: &Context, work: &mut Work, known: &Grants, error: &RecordError) {
-    for (grant, standing) in &mut work.standings {
+    for Stands {
+        grant, standing, ..
+    } in &mut work.standings
+    {
         let uid = grant.uid().unwrap_or_default();
         if matches!(standing, Standing::Active { .. }) && !known.contains_key(&uid) {
             context.access.hold(&grant.spec.person, &uid, None);
@@ -543,10 +558,14 @@ async fn say(
 ) -> bool {
     let mut failed = false;
     let sessions = context.settings.sessions();
-    for (grant, standing) in &work.standings {
+    for Stands {
+        grant,
+        asked,
+        standing,
+    } in &work.standings
+    {
         let uid = grant.uid().unwrap_or_default();
         let granted = work.grants.get(&uid);
-        let asked = super::case::asked(context, grant);
         let needed = context
             .accepted()
             .grantable_roles
@@ -557,7 +576,7 @@ async fn say(
             granted,
             progress: &context.access.progress(&uid),
             refused: refused.get(&uid).map(String::as_str),
-            asked: &asked,
+            asked,
             needed,
             sessions: &sessions,
         };
@@ -571,7 +590,7 @@ async fn say(
             );
             failed |= !told_or_logged(context, told.await);
         }
-        let look = seen.look(&asked, now);
+        let look = seen.look(asked, now);
         for approval in seen.approvals(grant) {
             let is_used = granted.is_some_and(|granted| {
                 let mut by = granted.approved_by.iter();
@@ -644,7 +663,10 @@ async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, w
 /// What metrics say of a tenant's grants.
 fn figures(work: &Work) -> GrantFigures {
     let mut figures = GrantFigures::default();
-    for (grant, standing) in &work.standings {
+    for Stands {
+        grant, standing, ..
+    } in &work.standings
+    {
         match standing {
             Standing::Pending { why, .. } => {
                 figures.pending += 1;

@@ -16,7 +16,7 @@ use crate::approval::{
     condition as approval_condition, standing as decision,
 };
 use crate::record::Granted;
-use crate::tenant::status::condition;
+use crate::tenant::status::said;
 
 /// The last token of a session is fetched this long before its end: none lives shorter than ten minutes, and each ends a minute
 /// before the grant.
@@ -62,26 +62,16 @@ impl Said<'_> {
 }
 
 /// The grant with its new status, where it differs from what it says.
-pub fn grant(grant: &AccessGrant, said: &Said<'_>, now: Timestamp) -> Option<AccessGrant> {
+pub fn grant(grant: &AccessGrant, what: &Said<'_>, now: Timestamp) -> Option<AccessGrant> {
     let before = grant.status.clone().unwrap_or_default();
     let generation = grant.metadata.generation;
-    let make = |kind: &str, status: &str, reason: &str, message: &str| {
-        condition(
-            &before.conditions,
-            kind,
-            status,
-            reason,
-            message,
-            generation,
-            now,
-        )
-    };
-    let granted = said.granted;
+    let make = said(&before.conditions, generation, now);
+    let granted = what.granted;
     let next = AccessGrantStatus {
         observed_generation: generation,
-        conditions: conditions(said, make),
+        conditions: conditions(what, make),
         identity: granted.map(|granted| granted.identity.clone()),
-        session: said.session(),
+        session: what.session(),
         active_since: granted.map(|granted| granted.activated_at.clone()),
         ended_at: granted
             .and_then(|granted| granted.ended.as_ref())
@@ -95,8 +85,8 @@ pub fn grant(grant: &AccessGrant, said: &Said<'_>, now: Timestamp) -> Option<Acc
                     .collect()
             })
             .unwrap_or_default(),
-        remaining: said.progress.remaining.clone(),
-        pending_approvals: pending(grant, said),
+        remaining: what.progress.remaining.clone(),
+        pending_approvals: pending(grant, what),
     };
     (next != before).then(|| AccessGrant {
         status: Some(next),
@@ -255,7 +245,7 @@ fn pending(grant: &AccessGrant, said: &Said<'_>) -> Vec<PendingApproval> {
 /// An Approval about a grant that there is none of.
 pub fn approval_of_nothing(approval: &Approval, now: Timestamp) -> Option<Approval> {
     let unknown = Decision::Void(VoidReason::SubjectUnknown);
-    settled(approval, approval_condition(&unknown), false, now)
+    approval_said(approval, approval_condition(&unknown), false, now)
 }
 
 /// An Approval about a grant with its new status, where it differs from what it says.
@@ -275,10 +265,11 @@ pub fn approval(
         Standing::Ended { .. } => approval_condition(&Decision::Void(VoidReason::Settled)),
         _ => approval_condition(&decision(approval, look)),
     };
-    settled(approval, valid, is_used, now)
+    approval_said(approval, valid, is_used, now)
 }
 
-fn settled(
+/// An Approval of which that is said, where it says something else; `is_used` marks it as acted on.
+pub fn approval_said(
     approval: &Approval,
     (status, reason, message): (&str, &str, String),
     is_used: bool,
@@ -286,17 +277,7 @@ fn settled(
 ) -> Option<Approval> {
     let before = approval.status.clone().unwrap_or_default();
     let generation = approval.metadata.generation;
-    let make = |kind: &str, status: &str, reason: &str, message: &str| {
-        condition(
-            &before.conditions,
-            kind,
-            status,
-            reason,
-            message,
-            generation,
-            now,
-        )
-    };
+    let make = said(&before.conditions, generation, now);
     let next = ApprovalStatus {
         observed_generation: generation,
         conditions: vec![

@@ -7,11 +7,12 @@ use jiff::tz::TimeZone;
 use tenure_controls::catalogue::control;
 use tenure_crds::{Attestation, AttestationStatus};
 
-use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, said, say};
+use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, say};
 use crate::assess::attested::{Around, Validity, remembered_with, validity};
 use crate::context::Context;
 use crate::record::{Attested, PlatformRecord, RecordError};
 use crate::tenant::Error;
+use crate::tenant::status::said;
 
 /// Most bytes of the platform's record that attestations may take; one that finds no room does not count.
 const ROOM: usize = 300_000;

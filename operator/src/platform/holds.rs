@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use tenure_crds::{Approval, ApprovalSpec, LegalHold, LegalHoldStatus};
 
-use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, said, say};
+use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, say};
 use crate::approval::{
     Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester,
     Standing as ApprovalStanding, Subject, approvals_needed, current_digest, enough,
@@ -18,6 +18,7 @@ use crate::approval::{
 use crate::context::Context;
 use crate::record::{Allowed, Given, Held, PlatformRecord, RecordError, Released};
 use crate::retention::hold::{Standing, remembered_with, review_is_due, standing};
+use crate::tenant::status::said;
 use crate::tenant::{Error, decisions};
 
 /// Most bytes of the platform's record that holds may take, and again those that were released. One that finds no room holds for as long as its object stands.

@@ -9,16 +9,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::Enforcement;
 use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatus, keys};
 
-use crate::access::{EVERYBODY, is_about_a_grant};
+use crate::access::{EVERYBODY, approval_said, is_about_a_grant};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject, VoidReason,
     condition as approval_condition, current_digest, standing,
@@ -28,7 +26,7 @@ use crate::cluster::Cache;
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
 use crate::record::{Given, PlatformRecord, RECORD_VERSION, TenantRecord};
-use crate::tenant::status::condition;
+use crate::tenant::status::said;
 use crate::tenant::{Error, decisions};
 
 /// Most holds or attestations that are recorded for the first time in one go: a segment has room for a thousand entries.
@@ -403,30 +401,8 @@ async fn settle(
     } else {
         approval_condition(&standing)
     };
-    let generation = approval.metadata.generation;
-    let make = said(&before.conditions, generation, now);
-    let next = ApprovalStatus {
-        observed_generation: generation,
-        conditions: vec![
-            make("Valid", status, reason, &message),
-            make(
-                "Ready",
-                "True",
-                "Settled",
-                "the approval's standing is settled",
-            ),
-        ],
-        used_at: before
-            .used_at
-            .clone()
-            .or_else(|| used.then(|| now.to_string())),
-    };
-    if next == before {
+    let Some(object) = approval_said(approval, (status, reason, message), used, now) else {
         return Ok(());
-    }
-    let object = Approval {
-        status: Some(next),
-        ..approval.clone()
     };
     say(
         context,
@@ -462,17 +438,6 @@ where
         // It went while we looked; nothing is left to say.
         Err(kube::Error::Api(error)) if error.code == 404 => Ok(()),
         Err(error) => Err(Error::api(what)(error)),
-    }
-}
-
-/// Makes conditions that keep their transition time while their status stays.
-fn said(
-    before: &[Condition],
-    generation: Option<i64>,
-    now: Timestamp,
-) -> impl Fn(&str, &str, &str, &str) -> Condition {
-    move |kind, status, reason, message| {
-        condition(before, kind, status, reason, message, generation, now)
     }
 }
 

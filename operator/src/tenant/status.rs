@@ -268,6 +268,17 @@ pub fn condition(
     }
 }
 
+/// Makes conditions that keep their transition time while their status stays.
+pub fn said(
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> impl Fn(&str, &str, &str, &str) -> Condition {
+    move |kind, status, reason, message| {
+        condition(before, kind, status, reason, message, generation, now)
+    }
+}
+
 /// Kubernetes keeps whole seconds; anything finer would never compare equal.
 fn whole_seconds(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)

@@ -76,6 +76,16 @@ pub struct RoleName {
     pub name: String,
 }
 
+impl RoleName {
+    /// The ClusterRole of that name.
+    pub fn cluster(name: &str) -> Self {
+        Self {
+            kind: "ClusterRole".into(),
+            name: name.to_owned(),
+        }
+    }
+}
+
 impl From<&RoleRef> for RoleName {
     fn from(role: &RoleRef) -> Self {
         Self {
