@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenure_e2e::{Plane, eventually};
-use tenure_operator::access::rbac::{
+use tenure_rbac::{
     Attributes, CLUSTER_SCOPED, Caller, Rbac, RoleName, Rule, Source, Subject, Target, Wanted,
     questions,
 };

@@ -22,8 +22,8 @@ use serde_json::Value;
 use tenure_crds::{
     AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy, keys,
 };
+use tenure_rbac::Rbac;
 
-use crate::access::rbac::Rbac;
 use crate::access::{EVERYBODY, SESSIONS, is_about_a_grant};
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;

@@ -10,8 +10,8 @@ use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use tenure_controls::facts::{Demand, GrantFault};
 use tenure_crds::{AccessGrant, Approval, StaffMember, StaffMemberSpec};
+use tenure_rbac::{RoleName, dangers};
 
-use super::rbac::{RoleName, dangers};
 use super::standing::{Case, Role, Staff, Standing, Tenant, lacking, said_ended, standing};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,

@@ -10,7 +10,6 @@ mod orphans;
 mod people;
 pub mod proof;
 pub mod proving;
-pub mod rbac;
 mod reconcile;
 pub mod session;
 pub mod standing;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Client, Config};
+use tenure_rbac::{Attributes, Caller, RoleName, Rule, Source, questions};
 use tokio_util::sync::CancellationToken;
 
 use super::binding;
 use super::proof::{Proof, Question, Verdict};
-use super::rbac::{Attributes, Caller, RoleName, Rule, Source, questions};
 use super::reconcile::amend;
 use crate::cluster::ApiServers;
 use crate::context::Context;

@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::access_grant::Credential;
 use tenure_crds::{AccessGrant, Approval, keys};
+use tenure_rbac::{Attributes, RoleName};
 
 use super::case::{Seen, asked};
 use super::orphans::KINDS;
-use super::rbac::{Attributes, RoleName};
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;

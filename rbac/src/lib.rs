@@ -10,8 +10,14 @@
 //! - The API server asks others before RBAC: see [`Caller::outranks_rbac`]. Webhooks are not known here.
 //! - Which groups a person is in, no object says: the caller brings them.
 
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that cannot go on panics")
+)]
+
 mod attributes;
 mod danger;
+pub mod foreign;
 mod questions;
 mod rules;
 mod subjects;
@@ -32,6 +38,7 @@ use kube::ResourceExt;
 
 pub use attributes::{Attributes, Resource, Target};
 pub use danger::{Dangers, Fault, Why, dangers};
+pub use foreign::Foreign;
 pub use questions::{Questions, questions};
 pub use rules::{CLUSTER_SCOPED, Rule};
 pub use subjects::{Caller, Subject};

@@ -5,12 +5,12 @@ use std::fmt;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use tenure_crds::keys;
 
-use super::attributes::{Attributes, Resource, Target};
+use crate::attributes::{Attributes, Resource, Target};
 
 /// Everything, wherever rules list something.
-pub(super) const ALL: &str = "*";
+pub(crate) const ALL: &str = "*";
 /// The verbs that change nothing.
-pub(super) const READS: [&str; 3] = ["get", "list", "watch"];
+pub(crate) const READS: [&str; 3] = ["get", "list", "watch"];
 
 /// Kubernetes' own resources that lie in no namespace, by API group. What is not listed counts as lying in one.
 pub const CLUSTER_SCOPED: [(&str, &[&str]); 15] = [
@@ -146,7 +146,7 @@ impl Rule {
     }
 
     /// Whether it allows anything on any resource.
-    pub(super) fn is_about_resources(&self) -> bool {
+    pub(crate) fn is_about_resources(&self) -> bool {
         !self.verbs.is_empty() && !self.groups.is_empty() && !self.resources.is_empty()
     }
 

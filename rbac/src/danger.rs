@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::rules::Rule;
+use crate::rules::Rule;
 
 /// How many faults of one role are told.
 const MOST: usize = 20;

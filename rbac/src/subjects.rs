@@ -34,7 +34,7 @@ pub enum Subject {
 
 impl Subject {
     /// A subject of a binding in that namespace (empty: of a ClusterRoleBinding); none where it can be nobody.
-    pub(super) fn of(subject: &RawSubject, binding_namespace: &str) -> Option<Self> {
+    pub(crate) fn of(subject: &RawSubject, binding_namespace: &str) -> Option<Self> {
         let name = subject.name.clone();
         match subject.kind.as_str() {
             "User" => Some(Self::User(name)),
@@ -62,6 +62,14 @@ impl Subject {
             Self::ServiceAccount { namespace, name } => username(namespace, name) == caller.user,
         }
     }
+
+    /// Whether it is a ServiceAccount of one of the namespaces.
+    pub fn is_account_of(&self, namespaces: &BTreeSet<String>) -> bool {
+        match self {
+            Self::ServiceAccount { namespace, .. } => namespaces.contains(namespace),
+            Self::User(_) | Self::Group(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Subject {
@@ -77,7 +85,7 @@ impl fmt::Display for Subject {
 }
 
 /// The name under which a ServiceAccount authenticates.
-pub(super) fn username(namespace: &str, name: &str) -> String {
+pub(crate) fn username(namespace: &str, name: &str) -> String {
     format!("{ACCOUNT}{namespace}:{name}")
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::attributes::Attributes;
-use super::rules::{ALL, READS, Rule};
+use crate::attributes::Attributes;
+use crate::rules::{ALL, READS, Rule};
 
 /// What to ask of an API server, and what that leaves open.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

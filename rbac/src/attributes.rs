@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReviewSpec,
 };
 
-use super::subjects::Caller;
+use crate::subjects::Caller;
 
 /// One question to the authorizer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -114,7 +114,7 @@ impl Attributes {
 
 impl Resource {
     /// As rules write it: `pods/exec`.
-    pub(super) fn combined(&self) -> String {
+    pub(crate) fn combined(&self) -> String {
         if self.subresource.is_empty() {
             return self.resource.clone();
         }
