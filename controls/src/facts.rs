@@ -40,6 +40,8 @@ pub struct Facts {
     pub storage: Option<StorageFacts>,
     /// Who was let in by grants, and whether what ended is over. Filled by the assessment.
     pub access: Option<AccessFacts>,
+    /// Reviews of who has access. Filled from `access`.
+    pub reviews: Option<ReviewFacts>,
     /// Approvals that concern the tenant. Filled from `approvals`.
     pub approvals: Option<ApprovalFacts>,
     /// Accepted settings compared with those accepted before. Filled by the acceptance of specs.
@@ -224,8 +226,10 @@ pub struct RoleBindingFacts {
     /// `bind`, `impersonate`, CSR approval or `nodes/proxy`, each with the rule.
     pub forbidden_rules: Vec<String>,
     /// ClusterRoleBindings that reach into the tenant's namespaces, those of the cluster's own
-    /// `system:` components and of this operator left out.
+    /// `system:` components and of this operator left out, that no review kept.
     pub standing_cluster_wide: Vec<String>,
+    /// Those of them that the last review of them kept.
+    pub kept_cluster_wide: Vec<String>,
 }
 
 /// Paths from outside into the tenant's namespaces.
@@ -267,6 +271,28 @@ pub struct AccessFacts {
     pub second_factor_unconfirmed: Vec<String>,
     /// Subcontractors of the tenant without an attested agreement that counts today.
     pub without_agreement: Vec<String>,
+}
+
+/// Reviews of who has access, to the tenant and to every tenant. What is not due yet is in none of the lists.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ReviewFacts {
+    /// Access to this tenant that nobody decided on although its review was due.
+    pub lapsed: Vec<ReviewedAccess>,
+    /// Access to this tenant that a reviewer revoked and that is still declared, or bound by others.
+    pub revoked: Vec<ReviewedAccess>,
+    /// Access to every tenant that nobody decided on although its review was due.
+    pub lapsed_everywhere: Vec<ReviewedAccess>,
+    /// Access to every tenant that a reviewer revoked and that is still bound.
+    pub revoked_everywhere: Vec<ReviewedAccess>,
+}
+
+/// An access that was listed for a review.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReviewedAccess {
+    /// What gives it, and whom it lets in.
+    pub what: String,
+    /// Whether it is privileged.
+    pub privileged: bool,
 }
 
 /// Something a live grant no longer has.

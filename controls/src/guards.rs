@@ -4,8 +4,9 @@
 //! proven alive, or whose text is not the built-in one, leaves the control Unknown.
 
 /// Every guard the chart ships, by name without the `tenure-` prefix.
-pub const GUARDS: [&str; 22] = [
+pub const GUARDS: [&str; 23] = [
     "accessgrants",
+    "accessreviews",
     "approvals",
     "crds",
     "customertenants",
@@ -66,6 +67,14 @@ pub const DEPENDENCIES: &[(&str, &[&str])] = &[
             "staffmembers",
             "stamp-changed-by",
         ],
+    ),
+    (
+        "dsa-2.4-quarterly-access-review",
+        &["accessreviews", "staffmembers"],
+    ),
+    (
+        "dsa-2.4-quarterly-privileged-review",
+        &["accessreviews", "staffmembers"],
     ),
     ("dsa-2.4-mfa", &["sessions", "staffmembers"]),
     ("dsa-2.4-immediate-revocation", GRANTS),

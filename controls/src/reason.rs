@@ -49,8 +49,6 @@ pub enum Reason {
     NoAttestation,
     /// Provider staff and their trainings and signatures are not on record.
     NoStaffRegister,
-    /// No access review has been held.
-    NoAccessReview,
     /// The identity provider's second-factor mark is not configured.
     SecondFactorNotConfigured,
     /// A person who is let in has no confirmed second factor.
@@ -106,6 +104,8 @@ pub enum Reason {
     AccessRemains,
     /// A live grant rests on what no longer holds.
     GrantUnfounded,
+    /// A reviewer revoked an access that still stands.
+    RevokedAccessStands,
     /// A claim uses a storage class outside the classification's.
     StorageOutsideBaseline,
     /// A path from outside is plain or bypasses the declared classes.
@@ -121,11 +121,13 @@ pub enum Reason {
 
     /// A suspension has lasted for more than sixty days.
     SuspensionOverdue,
+    /// A review of access was due, and nobody decided on all of it.
+    ReviewLapsed,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::AsObserved,
         Self::LegalClause,
         Self::ProfileNotAgreed,
@@ -147,7 +149,6 @@ impl Reason {
         Self::ObserveOnly,
         Self::NoAttestation,
         Self::NoStaffRegister,
-        Self::NoAccessReview,
         Self::SecondFactorNotConfigured,
         Self::SecondFactorUnconfirmed,
         Self::NoAuditFeed,
@@ -175,6 +176,7 @@ impl Reason {
         Self::AccessPastEnd,
         Self::AccessRemains,
         Self::GrantUnfounded,
+        Self::RevokedAccessStands,
         Self::StorageOutsideBaseline,
         Self::PlainExposure,
         Self::UnprotectedClass,
@@ -182,6 +184,7 @@ impl Reason {
         Self::NoticeMissing,
         Self::UnsupportedVersion,
         Self::SuspensionOverdue,
+        Self::ReviewLapsed,
     ];
 
     /// The word as it stands in status, conditions, events and metrics.
@@ -208,7 +211,6 @@ impl Reason {
             Self::ObserveOnly => "ObserveOnly",
             Self::NoAttestation => "NoAttestation",
             Self::NoStaffRegister => "NoStaffRegister",
-            Self::NoAccessReview => "NoAccessReview",
             Self::SecondFactorNotConfigured => "SecondFactorNotConfigured",
             Self::SecondFactorUnconfirmed => "SecondFactorUnconfirmed",
             Self::NoAuditFeed => "NoAuditFeed",
@@ -236,6 +238,7 @@ impl Reason {
             Self::AccessPastEnd => "AccessPastEnd",
             Self::AccessRemains => "AccessRemains",
             Self::GrantUnfounded => "GrantUnfounded",
+            Self::RevokedAccessStands => "RevokedAccessStands",
             Self::StorageOutsideBaseline => "StorageOutsideBaseline",
             Self::PlainExposure => "PlainExposure",
             Self::UnprotectedClass => "UnprotectedClass",
@@ -243,6 +246,7 @@ impl Reason {
             Self::NoticeMissing => "NoticeMissing",
             Self::UnsupportedVersion => "UnsupportedVersion",
             Self::SuspensionOverdue => "SuspensionOverdue",
+            Self::ReviewLapsed => "ReviewLapsed",
         }
     }
 
@@ -295,9 +299,6 @@ impl Reason {
             }
             Self::NoStaffRegister => {
                 "no StaffMember is on record, so nobody gets in by a grant, and what access there is depends on no training, signature, reason or end"
-            }
-            Self::NoAccessReview => {
-                "access reviews are not held here: confirm every binding at least every three months yourself"
             }
             Self::SecondFactorNotConfigured => {
                 "name the identity provider's second-factor mark in TenancyPolicy spec.identityProvider"
@@ -364,6 +365,9 @@ impl Reason {
             Self::GrantUnfounded => {
                 "live grants that rest on what no longer holds: they must have ended; revoke them, and look at the operator's log"
             }
+            Self::RevokedAccessStands => {
+                "a reviewer revoked it: take the entry out of the CustomerTenant, or remove the binding"
+            }
             Self::StorageOutsideBaseline => {
                 "claims use a storage class outside the classification's"
             }
@@ -378,6 +382,9 @@ impl Reason {
                 "a suspension must name its written notice and start no later than now"
             }
             Self::UnsupportedVersion => "versions that are no longer supported",
+            Self::ReviewLapsed => {
+                "its review was due, and nobody whose word counts decided: write Keep or Revoke into the lines of the AccessReview"
+            }
             Self::SuspensionOverdue => {
                 "suspended for more than sixty days: either party may now end the agreement, so decide"
             }

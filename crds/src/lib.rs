@@ -10,6 +10,7 @@
 )]
 
 pub mod access_grant;
+pub mod access_review;
 pub mod approval;
 pub mod attestation;
 pub mod customer_tenant;
@@ -23,6 +24,7 @@ pub mod tenancy_policy;
 pub mod words;
 
 pub use access_grant::{AccessGrant, AccessGrantSpec, AccessGrantStatus};
+pub use access_review::{AccessReview, AccessReviewSpec, AccessReviewStatus};
 pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use attestation::{Attestation, AttestationSpec, AttestationStatus};
 pub use customer_tenant::{CustomerTenant, CustomerTenantSpec, CustomerTenantStatus};

@@ -31,6 +31,7 @@ fn crd_path(crd: &CustomResourceDefinition) -> &'static str {
         "attestations" => "charts/tenure/files/crds/attestations.yaml",
         "staffmembers" => "charts/tenure/files/crds/staffmembers.yaml",
         "accessgrants" => "charts/tenure/files/crds/accessgrants.yaml",
+        "accessreviews" => "charts/tenure/files/crds/accessreviews.yaml",
         other => unreachable!("{other} has no place in the chart: give it one here"),
     }
 }

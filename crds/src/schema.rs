@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use crate::access_grant::{Credential, Location};
+use crate::access_review::{AccessKind, ReviewDecision};
 use crate::approval::{Action, BehalfParty, Decision};
 use crate::attestation::SubjectKind;
 use crate::customer_tenant::{
@@ -18,7 +19,8 @@ use crate::status::{Party, Verdict};
 use crate::tenancy_policy::{ExposureKind, Guard, KeyServiceKind, SourceKind};
 use crate::words::{Classification, Enforcement, Language, PodSecurity, Protocol};
 use crate::{
-    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy,
+    AccessGrant, AccessReview, Approval, Attestation, CustomerTenant, LegalHold, StaffMember,
+    TenancyPolicy,
 };
 
 /// The `observedGeneration` of an object the operator has not looked at yet; no object has such a generation.
@@ -39,6 +41,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         Attestation::crd(),
         StaffMember::crd(),
         AccessGrant::crd(),
+        AccessReview::crd(),
     ];
     crds.into_iter().map(finish).collect()
 }
@@ -110,6 +113,8 @@ fn vocabularies() -> Vec<Vocabulary> {
         vocabulary::<HoldExtent>(),
         vocabulary::<Location>(),
         vocabulary::<Credential>(),
+        vocabulary::<AccessKind>(),
+        vocabulary::<ReviewDecision>(),
         vocabulary::<Employment>(),
         vocabulary::<SubjectKind>(),
         vocabulary::<ContactRole>(),

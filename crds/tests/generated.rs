@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenure_crds::{
-    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy,
-    all_crds, generated_files,
+    AccessGrant, AccessReview, Approval, Attestation, CustomerTenant, LegalHold, StaffMember,
+    TenancyPolicy, all_crds, generated_files,
 };
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "TenancyPolicy",
     "CustomerTenant",
     "Approval",
@@ -23,6 +23,7 @@ const KINDS: [&str; 7] = [
     "Attestation",
     "StaffMember",
     "AccessGrant",
+    "AccessReview",
 ];
 
 /// One schema in a CRD: the kind, the path to it and itself.
@@ -296,6 +297,7 @@ fn through_the_types(kind: &str, object: &Value) -> Value {
         "Attestation" => through::<Attestation>(object),
         "StaffMember" => through::<StaffMember>(object),
         "AccessGrant" => through::<AccessGrant>(object),
+        "AccessReview" => through::<AccessReview>(object),
         other => panic!("no type for {other}"),
     }
 }

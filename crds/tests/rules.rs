@@ -10,7 +10,7 @@ use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 use tenure_crds::all_crds;
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "TenancyPolicy",
     "CustomerTenant",
     "Approval",
@@ -18,6 +18,7 @@ const KINDS: [&str; 7] = [
     "Attestation",
     "StaffMember",
     "AccessGrant",
+    "AccessReview",
 ];
 /// Rules over dates: the local evaluator keeps `format: date` as text, the API server as a time.
 const SERVER_ONLY: [&str; 2] = [

@@ -15,15 +15,15 @@ use kube::core::{ApiResource, Request};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tenure_crds::{
-    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy,
-    all_crds,
+    AccessGrant, AccessReview, Approval, Attestation, CustomerTenant, LegalHold, StaffMember,
+    TenancyPolicy, all_crds,
 };
 use tenure_e2e::paths::{repository, target};
 use tenure_e2e::stack::Tool;
 use tenure_e2e::{Identity, Plane};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "TenancyPolicy",
     "CustomerTenant",
     "Approval",
@@ -31,6 +31,7 @@ const KINDS: [&str; 7] = [
     "Attestation",
     "StaffMember",
     "AccessGrant",
+    "AccessReview",
 ];
 
 /// The plane all tests here share, with the kinds installed, and the turn to use it: the tests store objects of the
@@ -111,6 +112,7 @@ fn resource(kind: &str) -> ApiResource {
         "Attestation" => ApiResource::erase::<Attestation>(&()),
         "StaffMember" => ApiResource::erase::<StaffMember>(&()),
         "AccessGrant" => ApiResource::erase::<AccessGrant>(&()),
+        "AccessReview" => ApiResource::erase::<AccessReview>(&()),
         other => panic!("no resource for {other}"),
     }
 }

@@ -288,6 +288,52 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_yes: Option<String>,
     },
+    /// Every access there is was listed, for somebody to keep or revoke (DSA 2.4).
+    #[serde(rename = "review.opened")]
+    ReviewOpened {
+        /// Which review, counted from one.
+        review: u32,
+        /// By when every line must be decided.
+        due_at: String,
+        /// How many lines.
+        lines: usize,
+        /// How many accesses found no room in the list.
+        unlisted: usize,
+    },
+    /// A reviewer decided on an access.
+    #[serde(rename = "review.decided")]
+    ReviewDecided {
+        /// Which review.
+        review: u32,
+        /// Name of the line.
+        line: String,
+        /// What gives the access.
+        about: String,
+        /// Whom it lets in.
+        who: Vec<String>,
+        /// As what.
+        role: String,
+        /// `Keep` or `Revoke`.
+        decision: String,
+        /// Who decided, as admission stamped it.
+        by: String,
+    },
+    /// A review was due, and nobody had decided on these.
+    #[serde(rename = "review.lapsed")]
+    ReviewLapsed {
+        /// Which review.
+        review: u32,
+        /// What gives the access nobody decided on.
+        undecided: Vec<String>,
+    },
+    /// Every access that was listed is decided on, or over.
+    #[serde(rename = "review.completed")]
+    ReviewCompleted {
+        /// Which review.
+        review: u32,
+        /// How many of the accesses that still stood then were revoked.
+        revoked: usize,
+    },
     /// A legal hold was placed.
     #[serde(rename = "hold.placed")]
     HoldPlaced {

@@ -20,11 +20,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::{
-    AccessGrant, Approval, Attestation, CustomerTenant, LegalHold, StaffMember, TenancyPolicy, keys,
+    AccessGrant, AccessReview, Approval, Attestation, CustomerTenant, LegalHold, StaffMember,
+    TenancyPolicy, keys,
 };
 use tenure_rbac::Rbac;
 
-use crate::access::{EVERYBODY, SESSIONS, is_about_a_grant};
+use crate::access::{EVERYBODY, REVIEWS, SESSIONS, is_about_a_grant};
 use crate::assess::changes::Changes;
 use crate::cluster::cache::follow;
 use crate::cluster::keep::Keep;
@@ -64,6 +65,12 @@ pub struct Caches {
     pub staff: Arc<Cache<DeserializeGuard<StaffMember>>>,
     /// Access they are granted.
     pub grants: Arc<Cache<DeserializeGuard<AccessGrant>>>,
+    /// Whose they are.
+    pub grants_of: Arc<ByTenant>,
+    /// Reviews of who has access.
+    pub reviews: Arc<Cache<DeserializeGuard<AccessReview>>>,
+    /// Whose the decisions about grants are.
+    pub grant_approvals_of: Arc<ByTenant>,
     /// Namespaces, everybody's.
     pub namespaces: Arc<PackedCache<Namespace>>,
     /// NetworkPolicies, everybody's.
@@ -148,6 +155,34 @@ impl Holders {
     pub fn namespaces(&self) -> Vec<String> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
         held.by_namespace.keys().cloned().collect()
+    }
+}
+
+/// Names of the objects that name a tenant, so that one tenant's are found without walking everybody's. What is found here is
+/// looked at: an object that was made again may name another.
+#[derive(Default)]
+pub struct ByTenant(RwLock<BTreeMap<String, BTreeSet<String>>>);
+
+impl ByTenant {
+    /// The names of a tenant's.
+    pub fn of(&self, tenant: &str) -> Vec<String> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(tenant).into_iter().flatten().cloned().collect()
+    }
+
+    fn note(&self, tenant: &str, name: &str, change: Change) {
+        let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if change != Change::Gone {
+            let theirs = names.entry(tenant.to_owned()).or_default();
+            theirs.insert(name.to_owned());
+            return;
+        }
+        if let Some(theirs) = names.get_mut(tenant) {
+            theirs.remove(name);
+            if theirs.is_empty() {
+                names.remove(tenant);
+            }
+        }
     }
 }
 
@@ -251,13 +286,14 @@ impl Caches {
         let world: SharedWorld = Arc::default();
         let rbac: SharedRbac = Arc::default();
         let tenant_queue = queue.clone();
-        let (of_tenant, of_role) = (grants.clone(), grants.clone());
+        let (of_tenant, of_role, of_review) = (grants.clone(), grants.clone(), grants.clone());
         let (binding_waker, role_waker) = (waker.clone(), waker.clone());
         let of_account = GrantWaker {
             grants: grants.clone(),
             sessions: sessions.to_owned(),
         };
         let (of_grants_binding, of_grants_role) = (of_account.clone(), of_account.clone());
+        let (grants_of, grant_approvals_of): (Arc<ByTenant>, Arc<ByTenant>) = Default::default();
         let (of_bindings, of_cluster_bindings) = (rbac.clone(), rbac.clone());
         let (of_roles, of_cluster_roles) = (rbac.clone(), rbac.clone());
         Self {
@@ -270,11 +306,18 @@ impl Caches {
                 }
             }),
             policies: Cache::new(waker.platform()),
-            approvals: Cache::new(approval_wakes(queue.clone(), grants.clone())),
+            approvals: Cache::new(approval_wakes(
+                queue.clone(),
+                grants.clone(),
+                grant_approvals_of.clone(),
+            )),
             holds: Cache::new(hold_wakes(queue.clone())),
             attestations: Cache::new(attestation_wakes(queue.clone(), grants.clone())),
             staff: Cache::new(staff_wakes(grants.clone())),
-            grants: Cache::new(grant_wakes(grants.clone())),
+            grants: Cache::new(grant_wakes(grants.clone(), grants_of.clone())),
+            grants_of,
+            grant_approvals_of,
+            reviews: Cache::new(review_wakes(of_review)),
             namespaces: Cache::new(namespace_seen(waker.clone(), world.clone())),
             network_policies: Cache::new(policy_seen(waker.clone(), world.clone())),
             quotas: Cache::new(waker.any()),
@@ -372,6 +415,7 @@ impl Caches {
         spawn_optional(client, &self.attestations);
         spawn_optional(client, &self.staff);
         spawn_optional(client, &self.grants);
+        spawn_optional(client, &self.reviews);
         spawn_optional(client, &self.cluster_network_policies);
         let pods = self.pods.clone();
         tokio::spawn(follow(
@@ -408,6 +452,7 @@ impl Caches {
         self.attestations.ready().await;
         self.staff.ready().await;
         self.grants.ready().await;
+        self.reviews.ready().await;
         self.cluster_network_policies.ready().await;
         let _ = self.pods.ready.subscribe().wait_for(|ready| *ready).await;
     }
@@ -650,15 +695,17 @@ fn is_missing_kind(error: &watcher::Error) -> bool {
 fn approval_wakes(
     queue: Arc<Queue>,
     grants: Arc<Queue>,
+    of_tenant: Arc<ByTenant>,
 ) -> impl Fn(&DeserializeGuard<Approval>, Change) + Send + Sync + 'static {
     move |approval, change| {
         if let Ok(approval) = &approval.0
             && is_about_a_grant(approval)
         {
-            if let Some(tenant) = &approval.spec.tenant_ref
-                && change != Change::Written
-            {
-                grants.wake(&tenant.name);
+            if let Some(tenant) = &approval.spec.tenant_ref {
+                of_tenant.note(&tenant.name, &approval.name_any(), change);
+                if change != Change::Written {
+                    grants.wake(&tenant.name);
+                }
             }
             return;
         }
@@ -696,12 +743,29 @@ fn staff_wakes(
 
 fn grant_wakes(
     grants: Arc<Queue>,
+    of_tenant: Arc<ByTenant>,
 ) -> impl Fn(&DeserializeGuard<AccessGrant>, Change) + Send + Sync + 'static {
     move |grant, change| {
-        if let Ok(grant) = &grant.0
-            && change != Change::Written
-        {
-            grants.wake(&grant.spec.tenant_ref.name);
+        let Ok(grant) = &grant.0 else { return };
+        let tenant = &grant.spec.tenant_ref.name;
+        of_tenant.note(tenant, &grant.name_any(), change);
+        if change != Change::Written {
+            grants.wake(tenant);
+        }
+    }
+}
+
+fn review_wakes(
+    grants: Arc<Queue>,
+) -> impl Fn(&DeserializeGuard<AccessReview>, Change) + Send + Sync + 'static {
+    move |review, change| {
+        let Ok(review) = &review.0 else { return };
+        if change == Change::Written {
+            return;
+        }
+        match &review.spec.tenant_ref {
+            Some(tenant) => grants.wake(&tenant.name),
+            None => grants.wake(REVIEWS),
         }
     }
 }

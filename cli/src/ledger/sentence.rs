@@ -203,6 +203,46 @@ fn sentence(event: &Event) -> String {
                 "The end of {person}'s access is proven at {proven_at}: {servers} of {servers} API servers say no{last} (AccessGrant {grant})."
             )
         }
+        Event::ReviewOpened {
+            review,
+            due_at,
+            lines,
+            unlisted,
+        } => {
+            let more = match unlisted {
+                0 => String::new(),
+                more => format!(", and {more} that found no room in it"),
+            };
+            format!(
+                "Access review {review} opened: {lines} accesses{more}, to be decided by {due_at}."
+            )
+        }
+        Event::ReviewDecided {
+            review,
+            about,
+            who,
+            role,
+            decision,
+            by,
+            ..
+        } => {
+            let decided = match decision.as_str() {
+                "Keep" => "kept",
+                "Revoke" => "revoked",
+                other => other,
+            };
+            format!(
+                "{} as {role} ({about}) {decided} by {by} in access review {review}.",
+                who.join(", ")
+            )
+        }
+        Event::ReviewLapsed { review, undecided } => format!(
+            "Access review {review} lapsed: nobody decided on {}.",
+            undecided.join(", ")
+        ),
+        Event::ReviewCompleted { review, revoked } => {
+            format!("Access review {review} completed; {revoked} of what stands is revoked.")
+        }
         Event::HoldPlaced {
             hold,
             tenant,

@@ -424,7 +424,7 @@ pub(super) const CONTROLS: &[Control] = &[
             "Access rights reviewed at least quarterly",
         ),
         mode: Workflow,
-        parts: &[missing("review", Workflow, Reason::NoAccessReview)],
+        parts: &[part("review", Workflow, Check::AccessReviewed)],
         norms: norms(&["A.5.18"], &["5.1", "6.8"], &["PR.AA-05"], &["IAM-08"]),
         severity: High,
         category: Access,
@@ -442,7 +442,7 @@ pub(super) const CONTROLS: &[Control] = &[
             "Privileged accounts reviewed at least quarterly",
         ),
         mode: Workflow,
-        parts: &[missing("review", Workflow, Reason::NoAccessReview)],
+        parts: &[part("review", Workflow, Check::PrivilegedReviewed)],
         norms: norms(
             &["A.5.18", "A.8.2"],
             &["5.1", "5.4"],

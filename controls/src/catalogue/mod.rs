@@ -86,8 +86,12 @@ pub enum Check {
     RoleBindings,
     /// No RoleBinding in the tenant's namespaces lets provider staff in.
     NoForeignBindings,
-    /// No standing cluster-wide binding reaches the tenant's namespaces.
+    /// No standing cluster-wide binding reaches the tenant's namespaces, but what a review kept.
     StandingAccess,
+    /// Every access to the tenant was reviewed in time, and what was revoked is gone.
+    AccessReviewed,
+    /// The same of privileged access, and of what reaches every tenant.
+    PrivilegedReviewed,
     /// Every live grant rests on this, and no binding lets staff in past the grants.
     Grants(Demand),
     /// The roles of live grants may be granted.

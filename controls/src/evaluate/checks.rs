@@ -11,7 +11,7 @@ use tenure_crds::status::Verdict::{
 use super::{Context, GUARD_PROOF_MAX_AGE, Outcome, amendment_stands, is_recent};
 use crate::catalogue::Check;
 use crate::facts::{
-    AccessFacts, AgreementFacts, Demand, Direction, NamespaceFacts, UndeclaredFlow,
+    AccessFacts, AgreementFacts, Demand, Direction, NamespaceFacts, ReviewedAccess, UndeclaredFlow,
 };
 use crate::reason::Reason;
 
@@ -41,6 +41,8 @@ pub(super) fn run(check: Check, context: &Context<'_>) -> Outcome {
         Check::RoleBindings => role_bindings(context),
         Check::NoForeignBindings => no_foreign_bindings(context),
         Check::StandingAccess => standing_access(context),
+        Check::AccessReviewed => access_reviewed(context),
+        Check::PrivilegedReviewed => privileged_reviewed(context),
         Check::Grants(demand) => grants(context, demand),
         Check::GrantedRoles => granted_roles(context),
         Check::AccessEnds => access_ends(context),
@@ -253,13 +255,46 @@ fn standing_access(context: &Context<'_>) -> Outcome {
         return Outcome::not_observed("cluster-wide role bindings");
     };
     if bindings.standing_cluster_wide.is_empty() {
-        return Outcome::compliant();
+        let kept = bindings.kept_cluster_wide.clone();
+        return shown(kept, "standing access that the last review kept");
     }
     Outcome::about(
         NotCovered,
         Reason::StandingAccessUnreviewed,
         bindings.standing_cluster_wide.clone(),
     )
+}
+
+/// A review is in time until its day; after that what nobody decided on is named.
+fn access_reviewed(context: &Context<'_>) -> Outcome {
+    match &context.facts.reviews {
+        None => Outcome::not_observed("reviews of access"),
+        Some(reviews) => reviewed(&reviews.lapsed, &reviews.revoked),
+    }
+}
+
+fn privileged_reviewed(context: &Context<'_>) -> Outcome {
+    let Some(reviews) = &context.facts.reviews else {
+        return Outcome::not_observed("reviews of privileged access");
+    };
+    let privileged = |own: &[ReviewedAccess], everywhere: &[ReviewedAccess]| {
+        let own = own.iter().filter(|access| access.privileged);
+        own.chain(everywhere).cloned().collect::<Vec<_>>()
+    };
+    reviewed(
+        &privileged(&reviews.lapsed, &reviews.lapsed_everywhere),
+        &privileged(&reviews.revoked, &reviews.revoked_everywhere),
+    )
+}
+
+fn reviewed(lapsed: &[ReviewedAccess], revoked: &[ReviewedAccess]) -> Outcome {
+    let names = |of: &[ReviewedAccess]| -> Vec<String> {
+        of.iter().map(|access| access.what.clone()).collect()
+    };
+    if !lapsed.is_empty() {
+        return Outcome::about(Expired, Reason::ReviewLapsed, names(lapsed));
+    }
+    drifted(Reason::RevokedAccessStands, &names(revoked)).unwrap_or_else(Outcome::compliant)
 }
 
 /// Who is let in by grants, where anybody is on the staff register at all.
@@ -309,7 +344,7 @@ fn by_grants_alone(context: &Context<'_>, exceptions: &[String]) -> Outcome {
         exceptions.to_vec(),
         "shared accounts that the customer accepted",
     );
-    let standing = bindings.standing_cluster_wide.len();
+    let standing = bindings.standing_cluster_wide.len() + bindings.kept_cluster_wide.len();
     if standing == 0 {
         return accepted;
     }

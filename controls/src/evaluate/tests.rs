@@ -18,8 +18,8 @@ use crate::catalogue::{control, controls};
 use crate::facts::{
     AccessFacts, AgreementFacts, ApprovalFacts, Demand, Direction, DocumentFacts, DriftItem,
     ExposureFacts, Facts, GrantFault, GuardFacts, LooseningFacts, NamespaceFacts, PlatformFacts,
-    ProbeResult, ReachabilityFacts, RoleBindingFacts, StorageFacts, SuspensionFacts, TenantFacts,
-    UndeclaredFlow, VersionFacts,
+    ProbeResult, ReachabilityFacts, ReviewFacts, ReviewedAccess, RoleBindingFacts, StorageFacts,
+    SuspensionFacts, TenantFacts, UndeclaredFlow, VersionFacts,
 };
 use crate::guards::{GUARDS, guards_of};
 use crate::reason::Reason;
@@ -116,6 +116,7 @@ pub(crate) fn good() -> Facts {
             has_register: true,
             ..AccessFacts::default()
         }),
+        reviews: Some(ReviewFacts::default()),
         approvals: Some(ApprovalFacts::default()),
         loosenings: Some(LooseningFacts::default()),
         versions: Some(VersionFacts {
@@ -862,6 +863,57 @@ fn binding_nobody_declared_is_drift_and_standing_access_is_a_gap() {
     check(id, |f| f.role_bindings = None, Unknown, Reason::NotObserved);
 }
 
+#[test]
+fn standing_access_that_a_review_kept_is_shown_and_is_no_gap() {
+    let kept = |f: &mut Facts| {
+        let bindings = f.role_bindings.as_mut().unwrap();
+        bindings.kept_cluster_wide.push("ops".into());
+    };
+    for id in ["dsa-2.4-role-based-access", "dsa-2.0-need-to-know"] {
+        let finding = check(id, kept, Compliant, Reason::AsObserved);
+        assert!(finding.message.contains("ops"), "{}", finding.message);
+    }
+}
+
+fn reviewed(privileged: bool) -> ReviewedAccess {
+    ReviewedAccess {
+        what: "AccessGrant/g".into(),
+        privileged,
+    }
+}
+
+fn reviews(facts: &mut Facts) -> &mut ReviewFacts {
+    facts.reviews.as_mut().unwrap()
+}
+
+#[test]
+fn review_nobody_completed_in_time_has_expired() {
+    let (all, privileged) = (
+        "dsa-2.4-quarterly-access-review",
+        "dsa-2.4-quarterly-privileged-review",
+    );
+    for id in [all, privileged] {
+        check(id, |_| {}, Compliant, Reason::AsObserved);
+        check(id, |f| f.reviews = None, Unknown, Reason::NotObserved);
+        let lapsed = |f: &mut Facts| reviews(f).lapsed.push(reviewed(true));
+        let finding = check(id, lapsed, Expired, Reason::ReviewLapsed);
+        assert_eq!(finding.objects, ["AccessGrant/g"]);
+        let revoked = |f: &mut Facts| reviews(f).revoked.push(reviewed(true));
+        check(id, revoked, Drifted, Reason::RevokedAccessStands);
+    }
+    let ordinary = |f: &mut Facts| {
+        reviews(f).lapsed.push(reviewed(false));
+        reviews(f).revoked.push(reviewed(false));
+    };
+    check(all, ordinary, Expired, Reason::ReviewLapsed);
+    check(privileged, ordinary, Compliant, Reason::AsObserved);
+    let everywhere = |f: &mut Facts| reviews(f).lapsed_everywhere.push(reviewed(true));
+    check(all, everywhere, Compliant, Reason::AsObserved);
+    check(privileged, everywhere, Expired, Reason::ReviewLapsed);
+    let revoked = |f: &mut Facts| reviews(f).revoked_everywhere.push(reviewed(true));
+    check(privileged, revoked, Drifted, Reason::RevokedAccessStands);
+}
+
 /// What a grant must rest on, and the controls that say so.
 const DEMANDS: [(Demand, &[&str]); 12] = [
     (Demand::Scope, &["dsa-2.0-need-to-know"]),
@@ -918,7 +970,14 @@ fn without_a_staff_register_no_control_that_rests_on_persons_is_compliant() {
             };
         }
     }
-    check("dsa-2.4-mfa", unknown, NotCovered, Reason::NoStaffRegister);
+    check(
+        "dsa-2.4-quarterly-access-review",
+        "dsa-2.4-quarterly-privileged-review",
+        "dsa-2.4-mfa",
+        unknown,
+        NotCovered,
+        Reason::NoStaffRegister,
+    );
     for (_, ids) in DEMANDS {
         for id in ids {
             check(id, |f| f.access = None, Unknown, Reason::NotObserved);
@@ -1390,7 +1449,8 @@ fn long_list_is_counted_not_printed() {
 /// One way to know less, by number.
 type Forget = fn(&mut Facts);
 
-const FORGET: [Forget; 28] = [
+const FORGET: [Forget; 29] = [
+    |f| f.reviews = None,
     |f| f.evaluated_at = None,
     |f| f.last_full_pass = None,
     |f| f.tenant = None,
@@ -1455,7 +1515,7 @@ const FORGET: [Forget; 28] = [
 ];
 
 /// One more thing that is wrong, by number.
-const WORSEN: [Forget; 26] = [
+const WORSEN: [Forget; 27] = [
     |f| f.access.iter_mut().for_each(every_fault),
     |f| {
         f.access
@@ -1554,6 +1614,12 @@ const WORSEN: [Forget; 26] = [
         f.role_bindings
             .iter_mut()
             .for_each(|it| it.standing_cluster_wide.push("x".into()));
+    },
+    |f| {
+        f.reviews.iter_mut().for_each(|it| {
+            it.lapsed.push(reviewed(true));
+            it.revoked.push(reviewed(false));
+        });
     },
     |f| {
         f.exposure

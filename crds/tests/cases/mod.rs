@@ -70,6 +70,25 @@ pub fn minimal(kind: &str) -> Value {
                 "notAfter": "2026-02-01T16:00:00Z",
             },
         }),
+        "AccessReview" => json!({
+            "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessReview", "metadata": {"name": "acme-1"},
+            "spec": {
+                "tenantRef": {"name": "acme"},
+                "tenantID": TENANT_ID,
+                "frozenAt": "2026-03-18T08:00:00Z",
+                "dueAt": "2026-04-01T08:00:00Z",
+                "lines": [
+                    {
+                        "name": "grant-1", "kind": "Grant", "who": ["StaffMember/operator-one"],
+                        "role": "ClusterRole/tenure-tenant-operator", "reference": "AccessGrant/acme-chg-1042",
+                    },
+                    {
+                        "name": "binding-1", "kind": "Binding", "who": ["User/somebody"],
+                        "role": "ClusterRole/view", "reference": "ClusterRoleBinding/somebody",
+                    },
+                ],
+            },
+        }),
         "LegalHold" => json!({
             "apiVersion": "tenure.dev/v1alpha1", "kind": "LegalHold", "metadata": {"name": "case-2026-17"},
             "spec": {
@@ -163,6 +182,19 @@ pub fn full(kind: &str) -> Value {
                 ("/spec/exceptionReference", json!("Amendment 3")),
                 ("/spec/revoked", json!({"reason": "The work is done."})),
                 ("/spec/requestedBy", json!("team-lead@provider.example")),
+            ],
+        ),
+        "AccessReview" => edited(
+            minimal("AccessReview"),
+            vec![
+                ("/spec/lines/0/namespaces", json!(["acme-prod"])),
+                ("/spec/lines/0/privileged", json!(true)),
+                ("/spec/lines/0/decision", json!("Revoke")),
+                ("/spec/lines/0/reason", json!("The work is done.")),
+                (
+                    "/spec/lines/0/decidedBy",
+                    json!("reviewer@provider.example"),
+                ),
             ],
         ),
         "LegalHold" => edited(
@@ -389,6 +421,8 @@ pub fn all() -> Vec<Case> {
     cases.extend(immutability());
     cases.extend(holds_and_attestations_keep());
     cases.extend(a_grant_only_ends_earlier());
+    cases.extend(access_review());
+    cases.extend(a_review_is_frozen());
     cases
 }
 
@@ -1979,6 +2013,7 @@ fn immutability() -> Vec<Case> {
         "Attestation",
         "StaffMember",
         "AccessGrant",
+        "AccessReview",
     ] {
         cases.push(change(
             kind,
@@ -2145,4 +2180,144 @@ fn a_grant_only_ends_earlier() -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+fn access_review() -> Vec<Case> {
+    let review = |name: &str, message: &'static str, refused: Edits, twin: Edits| {
+        case("AccessReview", name, message, refused, twin)
+    };
+    let decided = |decision: &str| ("/spec/lines/0/decision", json!(decision));
+    let why = || ("/spec/lines/0/reason", json!("The work is done."));
+    vec![
+        review(
+            "a review of a tenant without its tenantID",
+            "tenantRef and tenantID go together",
+            vec![("/spec/tenantID", Value::Null)],
+            vec![
+                ("/spec/tenantID", Value::Null),
+                ("/spec/tenantRef", Value::Null),
+            ],
+        ),
+        review(
+            "a review of a tenantID without its name",
+            "tenantRef and tenantID go together",
+            vec![("/spec/tenantRef", Value::Null)],
+            vec![
+                ("/spec/tenantID", Value::Null),
+                ("/spec/tenantRef", Value::Null),
+            ],
+        ),
+        review(
+            "a revocation without a reason",
+            "whoever revokes says why",
+            vec![decided("Revoke")],
+            vec![decided("Revoke"), why()],
+        ),
+        review(
+            "a reason without a decision",
+            "a reason goes with a decision",
+            vec![why()],
+            vec![decided("Keep"), why()],
+        ),
+        review(
+            "a decision that is neither Keep nor Revoke",
+            "spec.lines[0].decision: Unsupported value",
+            vec![decided("Maybe")],
+            vec![decided("Keep")],
+        ),
+        review(
+            "two lines of one name",
+            "Duplicate value",
+            vec![("/spec/lines/1/name", json!("grant-1"))],
+            vec![("/spec/lines/1/name", json!("grant-2"))],
+        ),
+        review(
+            "a line of an unknown kind",
+            "spec.lines[0].kind: Unsupported value",
+            vec![("/spec/lines/0/kind", json!("Person"))],
+            vec![("/spec/lines/0/kind", json!("Member"))],
+        ),
+        review(
+            "a line whose name is a look-alike",
+            "spec.lines[0].name in body should match",
+            vec![("/spec/lines/0/name", json!("grаnt-1"))],
+            vec![("/spec/lines/0/name", json!("grant-3"))],
+        ),
+    ]
+}
+
+/// What is listed stays as it was; only decisions and their reasons are written.
+fn a_review_is_frozen() -> Vec<Case> {
+    let full = || full("AccessReview");
+    let decide = || {
+        vec![
+            ("/spec/lines/1/decision", json!("Keep")),
+            ("/spec/lines/0/decision", json!("Keep")),
+            ("/spec/lines/0/reason", Value::Null),
+        ]
+    };
+    let frozen = "what a review is about is frozen";
+    let lines = "the lines of a review are frozen";
+    let replaced: [(&'static str, Value, &'static str); 16] = [
+        ("/spec/tenantRef/name", json!("other"), frozen),
+        (
+            "/spec/tenantID",
+            json!("5b0f7c1e-2d34-4a56-8b78-90abcdef1235"),
+            frozen,
+        ),
+        ("/spec/frozenAt", json!("2026-03-19T08:00:00Z"), frozen),
+        ("/spec/dueAt", json!("2026-05-01T08:00:00Z"), frozen),
+        ("/spec/lines/0/name", json!("grant-2"), lines),
+        ("/spec/lines", json!([]), lines),
+        ("/spec/lines/0/kind", json!("Member"), lines),
+        (
+            "/spec/lines/0/who",
+            json!(["StaffMember/operator-two"]),
+            lines,
+        ),
+        ("/spec/lines/0/who", json!([]), lines),
+        ("/spec/lines/0/role", json!("ClusterRole/view"), lines),
+        ("/spec/lines/0/reference", json!("AccessGrant/other"), lines),
+        ("/spec/lines/0/namespaces", json!(["acme-test"]), lines),
+        ("/spec/lines/0/namespaces", Value::Null, lines),
+        ("/spec/lines/0/privileged", json!(false), lines),
+        ("/spec/lines/0/privileged", Value::Null, lines),
+        ("/spec/lines/1/privileged", json!(true), lines),
+    ];
+    let changes = replaced.into_iter().map(|(pointer, value, message)| Case {
+        kind: "AccessReview",
+        name: format!("AccessReview {pointer} becomes {value}"),
+        refused: edited(full(), vec![(pointer, value)]),
+        twin: edited(full(), decide()),
+        old: Some(full()),
+        message,
+    });
+    let whole = || {
+        edited(
+            full(),
+            vec![
+                ("/spec/tenantRef", Value::Null),
+                ("/spec/tenantID", Value::Null),
+            ],
+        )
+    };
+    let becomes_everybodys = Case {
+        kind: "AccessReview",
+        name: "a review of a tenant that becomes one of all".into(),
+        refused: whole(),
+        twin: edited(full(), decide()),
+        old: Some(full()),
+        message: frozen,
+    };
+    let becomes_a_tenants = Case {
+        kind: "AccessReview",
+        name: "a review of all that becomes one of a tenant".into(),
+        refused: full(),
+        twin: edited(whole(), decide()),
+        old: Some(whole()),
+        message: frozen,
+    };
+    changes
+        .chain([becomes_everybodys, becomes_a_tenants])
+        .collect()
 }

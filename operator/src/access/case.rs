@@ -12,6 +12,7 @@ use tenure_controls::facts::{Demand, GrantFault};
 use tenure_crds::{AccessGrant, Approval, StaffMember, StaffMemberSpec};
 use tenure_rbac::{RoleName, dangers};
 
+use super::review;
 use super::standing::{Case, Role, Staff, Standing, Tenant, lacking, said_ended, standing};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,
@@ -19,7 +20,7 @@ use crate::approval::{
 };
 use crate::assess::attested::{Around, Validity, validity};
 use crate::context::Context;
-use crate::record::{Granted, TenantRecord};
+use crate::record::{Granted, Review, TenantRecord};
 use crate::tenant::decisions;
 use crate::tenant::rendering::Hold;
 
@@ -92,6 +93,7 @@ impl Seen {
         context: &Context,
         grant: &AccessGrant,
         asked: &Asked,
+        review: Option<&Review>,
         now: Timestamp,
     ) -> Standing {
         let uid = grant.uid().unwrap_or_default();
@@ -118,17 +120,18 @@ impl Seen {
             held: &held,
             leaves_later,
             mfa_reported: context.accepted().mfa.is_some(),
+            review: review.and_then(|review| review::ends(review, &uid)),
         };
         standing(&case, now)
     }
 }
 
 fn grants(context: &Context, tenant: &str) -> Vec<AccessGrant> {
-    let all = context.caches.grants.all();
-    let readable = all.iter().filter_map(|guard| guard.0.as_ref().ok());
-    let mut found: Vec<AccessGrant> = readable
+    let caches = &context.caches;
+    let names = caches.grants_of.of(tenant).into_iter();
+    let mut found: Vec<AccessGrant> = names
+        .filter_map(|name| caches.grants.get("", &name)?.0.clone().ok())
         .filter(|grant| grant.spec.tenant_ref.name == tenant)
-        .cloned()
         .collect();
     found.sort_by_cached_key(|grant| (grant.creation_timestamp(), grant.name_any()));
     found
@@ -136,8 +139,12 @@ fn grants(context: &Context, tenant: &str) -> Vec<AccessGrant> {
 
 fn approvals(context: &Context, tenant: &str) -> BTreeMap<String, Vec<Approval>> {
     let mut found: BTreeMap<String, Vec<Approval>> = BTreeMap::new();
-    for guard in context.caches.approvals.all() {
-        let Ok(approval) = &guard.0 else { continue };
+    let caches = &context.caches;
+    for name in caches.grant_approvals_of.of(tenant) {
+        let guard = caches.approvals.get("", &name);
+        let Some(Ok(approval)) = guard.as_ref().map(|guard| &guard.0) else {
+            continue;
+        };
         let spec = &approval.spec;
         let is_theirs = spec
             .tenant_ref
@@ -378,6 +385,10 @@ pub fn faults(
             held: &held,
             leaves_later: None,
             mfa_reported,
+            review: record
+                .review
+                .as_ref()
+                .and_then(|review| review::ends(review, one.uid)),
         };
         let lacks = lacking(&case, now);
         found.extend(lacks.iter().map(|(demand, what)| one.fault(*demand, what)));

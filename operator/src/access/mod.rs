@@ -6,11 +6,14 @@
 pub mod binding;
 pub mod brake;
 pub mod case;
+pub mod foreign;
 mod orphans;
 mod people;
 pub mod proof;
 pub mod proving;
 mod reconcile;
+pub mod review;
+pub mod reviewing;
 pub mod session;
 pub mod standing;
 mod status;
@@ -36,6 +39,8 @@ pub use status::approval_said;
 pub const EVERYBODY: &str = "";
 /// Name under which the queue holds what stands in the sessions' namespace; no tenant can be called so.
 pub const SESSIONS: &str = "/sessions";
+/// Name under which the queue holds the review of what reaches every tenant; no tenant can be called so.
+pub const REVIEWS: &str = "/reviews";
 /// Tenants whose grants are looked at, at once.
 const CONCURRENCY: usize = 8;
 
@@ -168,6 +173,7 @@ pub fn begin(context: &Context) {
     }
     context.access.queue.wake(EVERYBODY);
     context.access.queue.wake(SESSIONS);
+    context.access.queue.wake(REVIEWS);
 }
 
 /// Works on grants until `stop`.
@@ -180,6 +186,7 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
                 match name.as_str() {
                     EVERYBODY => people::settle(&context).await,
                     SESSIONS => orphans::sweep(&context).await,
+                    REVIEWS => reviewing::platform(&context).await,
                     _ => reconcile(&context, &name).await,
                 }
             }

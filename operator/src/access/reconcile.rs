@@ -14,10 +14,11 @@ use tenure_rbac::{Attributes, RoleName};
 
 use super::case::{Seen, asked};
 use super::orphans::KINDS;
+use super::review::Next;
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
-use super::{binding, proving, session};
+use super::{binding, proving, reviewing, session};
 use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
@@ -45,6 +46,8 @@ pub type Grants = BTreeMap<String, Granted>;
 struct Work {
     standings: Vec<Stands>,
     grants: Grants,
+    /// The review of who has access; nothing where there is none yet, or it is not on record.
+    review: Option<Next>,
 }
 
 /// Where a grant stands.
@@ -63,6 +66,11 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         // Somebody else writes the record all the time: later, and nothing is said of what was not settled.
         return Some(AGAIN);
     };
+    let mut next: Option<Timestamp> = None;
+    if let Some(review) = &work.review {
+        failed |= !review_held(context, &seen, review, now).await;
+        next = review.again;
+    }
     let refused = let_in(context, tenant, &work.grants).await;
     failed |= !refused.is_empty();
     failed |= say(context, &seen, &work, &refused, now).await;
@@ -77,11 +85,9 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     if past_end == 0 {
         failed |= !cut_sessions(context, tenant, &work.grants).await;
     }
-    let next = work
-        .standings
-        .iter()
-        .filter_map(|stands| stands.standing.again());
-    let due = next.min().map(|at| until(at, now));
+    let standings = work.standings.iter();
+    let standings = standings.filter_map(|stands| stands.standing.again());
+    let due = standings.chain(next).min().map(|at| until(at, now));
     match failed {
         true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
         false => due,
@@ -110,7 +116,7 @@ async fn settle(context: &Context, tenant: &str, now: Timestamp) -> Option<(Seen
         let Some(record) = &seen.record else {
             return Some((seen, work, failed));
         };
-        match remember(context, record.clone(), &work.grants).await {
+        match remember(context, record.clone(), &work.grants, work.review.as_ref()).await {
             Ok(()) => return Some((seen, work, failed)),
             Err(RecordError::Outdated { .. }) => {}
             Err(error) => {
@@ -124,6 +130,20 @@ async fn settle(context: &Context, tenant: &str, now: Timestamp) -> Option<(Seen
     None
 }
 
+/// Shows the review that is on record, and has done what it says of what the tenant declares. Answers whether all was done.
+async fn review_held(context: &Context, seen: &Seen, next: &Next, now: Timestamp) -> bool {
+    let Some(record) = &seen.record else {
+        return true;
+    };
+    if record.review.as_ref() != Some(&next.review) {
+        context.queue.wake(&record.tenant);
+    }
+    let subject = reviewing::Subject {
+        tenant: Some((&record.tenant, &record.tenant_id)),
+    };
+    reviewing::show(context, subject, next, now).await
+}
+
 /// Where every grant stands, and what is to be remembered.
 fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
     let mut work = Work {
@@ -132,11 +152,16 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             .as_ref()
             .map(|record| record.grants.clone())
             .unwrap_or_default(),
+        review: seen
+            .record
+            .as_ref()
+            .and_then(|record| reviewing::of_tenant(context, record, now)),
         ..Work::default()
     };
+    let review = work.review.as_ref().map(|next| next.review.clone());
     for grant in &seen.grants {
         let asked = asked(context, grant);
-        let mut standing = seen.standing(context, grant, &asked, now);
+        let mut standing = seen.standing(context, grant, &asked, review.as_ref(), now);
         let uid = grant.uid().unwrap_or_default();
         if matches!(standing, Standing::Active { .. }) && !has_room(&work.grants, &uid) {
             standing = Standing::waits(Why::TooMany, Why::TooMany.meaning());
@@ -325,12 +350,16 @@ async fn remember(
     context: &Context,
     record: TenantRecord,
     grants: &Grants,
+    review: Option<&Next>,
 ) -> Result<(), RecordError> {
-    if record.grants == *grants {
+    let review = review.map(|next| next.review.clone());
+    let review = review.or_else(|| record.review.clone());
+    if record.grants == *grants && record.review == review {
         return Ok(());
     }
     let next = TenantRecord {
         grants: grants.clone(),
+        review,
         ..record
     };
     context.records.remember(&next).await
@@ -349,7 +378,7 @@ pub async fn amend(
         };
         let mut grants = record.grants.clone();
         change(&mut grants);
-        match remember(context, record, &grants).await {
+        match remember(context, record, &grants, None).await {
             Err(RecordError::Outdated { .. }) if tries > 1 => tries -= 1,
             outcome => return outcome,
         }
@@ -369,6 +398,7 @@ fn keep_out(context: &Context, work: &mut Work, known: &Grants, error: &RecordEr
         }
     }
     work.grants.retain(|uid, _| known.contains_key(uid));
+    work.review = None;
 }
 
 /// Deletes what grants that are not live made: what lets in before all else. Answers whether all is gone.
@@ -691,6 +721,7 @@ fn figures(work: &Work) -> GrantFigures {
     figures
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
+/// How long it is until then; nothing where it has been.
+pub fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }

@@ -102,6 +102,8 @@ pub struct Case<'a> {
     pub leaves_later: Option<Timestamp>,
     /// Whether a second factor is reported to the API server, which then asks for it.
     pub mfa_reported: bool,
+    /// Why it has to end, where the last review of access says so.
+    pub review: Option<Why>,
 }
 
 /// Where a grant stands.
@@ -202,6 +204,9 @@ pub fn standing(case: &Case<'_>, now: Timestamp) -> Standing {
         return ended(Why::Revoked, format!("revoked: {}", revoked.reason));
     }
     let was_active = case.granted.is_some();
+    if let Some(why) = case.review.filter(|_| was_active) {
+        return ended(why, why.meaning());
+    }
     let mut horizon = window.until;
     if let Some(obstacle) = obstacle(case, &window, now, &mut horizon) {
         return match was_active {
@@ -380,7 +385,8 @@ pub fn lacking(case: &Case<'_>, now: Timestamp) -> Vec<(Demand, String)> {
     let found = found
         .into_iter()
         .filter_map(|(demand, obstacle)| Some((demand, obstacle?.message)));
-    let scope = over.into_iter().chain(revoked);
+    let reviewed = case.review.map(|why| why.meaning().to_owned());
+    let scope = over.into_iter().chain(revoked).chain(reviewed);
     scope
         .map(|message| (Demand::Scope, message))
         .chain(silent)

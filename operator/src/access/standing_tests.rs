@@ -28,6 +28,7 @@ struct World {
     guard_gap: bool,
     session_gap: bool,
     mfa_reported: bool,
+    review: Option<Why>,
     leaves_later: Option<Timestamp>,
 }
 
@@ -85,6 +86,7 @@ impl World {
             guard_gap: false,
             session_gap: false,
             mfa_reported: false,
+            review: None,
             leaves_later: None,
         }
     }
@@ -205,6 +207,7 @@ impl World {
             role: &self.role,
             held: &self.held,
             mfa_reported: self.mfa_reported,
+            review: self.review,
             leaves_later: self.leaves_later,
         };
         with(&case)

@@ -33,6 +33,8 @@ whys! {
     Scheduled = "it is approved, and its window has not begun",
     Revoked = "somebody revoked it",
     Rejected = "somebody rejected it",
+    ReviewRevoked = "a reviewer revoked it",
+    ReviewLapsed = "its review was due, and nobody decided to keep it",
     WindowOver = "its window is over",
     Deleted = "the AccessGrant was deleted",
     BreakGlassUnapproved = "nobody approved the emergency access within 24 hours",

@@ -2,35 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use tenure_controls::facts::RoleBindingFacts;
-use tenure_rbac::{Foreign, Rbac, dangers, foreign};
+use tenure_rbac::{Foreign, Rbac, dangers};
 
-use crate::caches::is_ours;
-use crate::cluster::Packed;
+use crate::access::foreign;
+use crate::access::reviewing::is_kept;
 use crate::context::Context;
 use crate::record::TenantRecord;
 
 /// What stands in the caches.
 pub(super) fn facts(context: &Context, record: &TenantRecord) -> RoleBindingFacts {
-    let rbac = context.caches.rbac();
-    let strangers = foreign::in_namespaces(&rbac, &record.namespaces);
-    let cluster_wide = foreign::cluster_wide(&rbac, &context.settings.namespace);
-    let forbidden_rules = forbidden(&rbac, &record.namespaces);
-    drop(rbac);
-    let is_undeclared = |stranger: &Foreign| {
-        let marked = |binding: &RoleBinding| is_ours(binding, &record.tenant, &record.tenant_id);
-        let kept = &context.caches.bindings;
-        let ours = kept.look(&stranger.namespace, &stranger.name, |kept| {
-            marked(&Packed::open(kept))
-        });
-        ours == Some(false)
-    };
-    let undeclared = strangers.iter().filter(|stranger| is_undeclared(stranger));
+    let undeclared = foreign::in_tenant(context, record);
+    let platform = context.records.platform();
+    let review = platform
+        .as_ref()
+        .and_then(|platform| platform.review.as_ref());
+    let standing = foreign::cluster_wide(context);
+    let (kept, unreviewed): (Vec<&Foreign>, Vec<&Foreign>) = standing
+        .iter()
+        .partition(|foreign| is_kept(review, foreign));
+    let names = |of: Vec<&Foreign>| of.into_iter().map(Foreign::to_string).collect();
     RoleBindingFacts {
-        foreign: undeclared.map(Foreign::to_string).collect(),
-        forbidden_rules,
-        standing_cluster_wide: cluster_wide.iter().map(Foreign::to_string).collect(),
+        foreign: undeclared.iter().map(Foreign::to_string).collect(),
+        forbidden_rules: forbidden(&context.caches.rbac(), &record.namespaces),
+        standing_cluster_wide: names(unreviewed),
+        kept_cluster_wide: names(kept),
     }
 }
 

@@ -20,6 +20,7 @@ use tenure_crds::customer_tenant::NamespaceState;
 use tenure_crds::status::ControlStatus;
 use tenure_crds::words::PendingApproval;
 
+use crate::access::reviewing;
 use crate::context::Context;
 use crate::policy::accepted::Accepted;
 use crate::record::TenantRecord;
@@ -79,6 +80,7 @@ pub fn tenant(
         exposure: Some(exposure::facts(context, record, &accepted)),
         storage: Some(storage(context, record, &accepted)),
         access: Some(access),
+        reviews: reviewing::facts(context, record, now),
         approvals: Some(approvals(context, object, record)),
         loosenings: Some(loosenings(halt, pending)),
         versions: context

@@ -16,7 +16,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tenure_crds::{CustomerTenant, keys};
+use tenure_crds::{AccessReview, CustomerTenant, keys};
 use thiserror::Error;
 
 use super::Kind;
@@ -223,6 +223,28 @@ impl Writer {
         let api: Api<K> = Api::all(self.client.clone());
         api.replace_status(&object.name_any(), &post(), object)
             .await
+    }
+
+    /// Makes an AccessReview that is not there.
+    pub async fn open_review(&self, review: &AccessReview) -> Result<AccessReview, kube::Error> {
+        let api: Api<AccessReview> = Api::all(self.client.clone());
+        api.create(&post(), review).await
+    }
+
+    /// Takes away exactly the AccessReview that was looked at. One that is gone already is no error.
+    pub async fn close_review(&self, review: &AccessReview) -> Result<(), kube::Error> {
+        let api: Api<AccessReview> = Api::all(self.client.clone());
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: review.uid(),
+                resource_version: review.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        match api.delete(&review.name_any(), &params).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
     }
 
     /// Sets our finalizer on a CustomerTenant, or takes it off, under the resourceVersion looked at.

@@ -13,6 +13,7 @@ macro_rules! guards {
 
 guards![
     "accessgrants",
+    "accessreviews",
     "approvals",
     "crds",
     "customertenants",

@@ -35,6 +35,9 @@ pub struct Metrics {
     approval_waits: IntGaugeVec,
     held_leavers: IntGauge,
     past_end: IntGaugeVec,
+    review_due: IntGaugeVec,
+    review_lapsed: IntGaugeVec,
+    review_revoked: IntGaugeVec,
     ends_unproven: IntGaugeVec,
     ends_remaining: IntGaugeVec,
     holds: IntGaugeVec,
@@ -59,6 +62,17 @@ struct RecordGauges {
     waiting: IntGauge,
     missed: IntGauge,
     behind: IntGauge,
+}
+
+/// How the review of access stands, to a tenant or to all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReviewFigures {
+    /// Unix time by which the open one must be decided.
+    pub due_at: Option<i64>,
+    /// Accesses nobody decided on although it was due.
+    pub lapsed: usize,
+    /// What was revoked and still stands, or is still declared.
+    pub revoked: usize,
 }
 
 /// How the grants of a tenant stand.
@@ -146,6 +160,21 @@ impl Metrics {
             held_leavers: new.gauge(
                 "tenure_access_held_leavers",
                 "Persons who left and whose grants stay for a quarter of an hour, because too many left at once.",
+            ),
+            review_due: new.gauges(
+                "tenure_access_review_due_timestamp_seconds",
+                "When the open review of access must be decided; nothing where none is open. Without a tenant: access to all of them.",
+                &["customertenant"],
+            ),
+            review_lapsed: new.gauges(
+                "tenure_access_review_lapsed",
+                "Accesses that nobody decided on although their review was due.",
+                &["customertenant"],
+            ),
+            review_revoked: new.gauges(
+                "tenure_access_review_revoked_standing",
+                "Accesses that a reviewer revoked and that are still declared, or bound by others.",
+                &["customertenant"],
             ),
             past_end: new.gauges(
                 "tenure_access_bindings_past_end",
@@ -286,6 +315,7 @@ impl Metrics {
     pub fn forget(&self, tenant: &str) {
         self.tenants.forget(tenant);
         self.forget_grants(tenant);
+        self.review(tenant, None);
     }
 
     /// A tenant without grants has no figures of them.
@@ -399,6 +429,32 @@ impl Metrics {
         self.approval_waits
             .with_label_values(&[tenant])
             .set(figures.waiting_since.unwrap_or_default());
+    }
+
+    /// Says how the review of access stands, where anything of it is open.
+    pub fn review(&self, tenant: &str, figures: Option<&ReviewFigures>) {
+        let figures = figures.map(|figures| {
+            (
+                figures.due_at,
+                Some(count(figures.lapsed)),
+                Some(count(figures.revoked)),
+            )
+        });
+        let (due, lapsed, revoked) = figures.unwrap_or_default();
+        let gauges = [
+            (&self.review_due, due),
+            (&self.review_lapsed, lapsed),
+            (&self.review_revoked, revoked),
+        ];
+        for (gauge, value) in gauges {
+            match value {
+                Some(value) => gauge.with_label_values(&[tenant]).set(value),
+                // One that was never said has no series.
+                None => {
+                    let _ = gauge.remove_label_values(&[tenant]);
+                }
+            }
+        }
     }
 
     /// Says of how many persons who left the grants stay.

@@ -5,5 +5,5 @@ mod metrics;
 mod server;
 mod tenants;
 
-pub use metrics::{Family, GrantFigures, Metrics, RecordFigures, docs_table};
+pub use metrics::{Family, GrantFigures, Metrics, RecordFigures, ReviewFigures, docs_table};
 pub use server::{Health, serve};

@@ -67,6 +67,10 @@ pub fn of_tenant(before: Option<&TenantRecord>, after: &TenantRecord) -> Vec<Eve
     let known = |uid: &String| before.and_then(|before| before.grants.get(uid));
     let grants = after.grants.iter();
     events.extend(grants.flat_map(|(uid, granted)| granted.events(uid, known(uid))));
+    let review = after.review.iter();
+    events.extend(
+        review.flat_map(|review| review.events(before.and_then(|before| before.review.as_ref()))),
+    );
     if after.used && before.is_none_or(|before| !before.used) {
         events.push(Event::TenantUsed { tenant: tenant() });
     }
@@ -118,6 +122,10 @@ pub fn of_platform(before: Option<&PlatformRecord>, after: &PlatformRecord) -> V
     let new = after.attestations.iter();
     let new = new.filter(|attested| !known.iter().any(|known| known.is_same(attested)));
     events.extend(new.map(Attested::event));
+    let review = after.review.iter();
+    events.extend(
+        review.flat_map(|review| review.events(before.and_then(|before| before.review.as_ref()))),
+    );
     events
 }
 

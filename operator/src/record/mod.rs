@@ -16,6 +16,7 @@ pub mod notes;
 pub mod open;
 mod personal;
 mod records;
+mod reviewed;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ pub use held::{Allowed, Held, Released};
 pub use notes::Notes;
 pub use personal::without_personal_data;
 pub use records::Records;
+pub use reviewed::{Decided, Line, Review, declared, named};
 pub use tasks::{attend, follow, settle};
 
 use crate::approval::{Subject, current_digest};
@@ -171,6 +173,9 @@ pub struct TenantRecord {
     /// Access grants that were active, by the uid of the object, until nothing hangs on them any more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub grants: BTreeMap<String, Granted>,
+    /// The last review of who has access; from where the first is counted before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
     /// RFC 3339 instant at which the tenant ended; its name and tenantID are not used again.
     #[serde(default)]
     pub ended_at: Option<String>,
@@ -220,6 +225,9 @@ pub struct PlatformRecord {
     /// Attestations: those whose object stands, and of each control and subject the newest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attestations: Vec<Attested>,
+    /// The last review of standing access to every tenant; from where the first is counted before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
 }
 
 impl PlatformRecord {

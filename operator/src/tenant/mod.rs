@@ -31,7 +31,7 @@ use self::rendering::Rendering;
 use self::validate::Surroundings;
 use crate::context::Context;
 use crate::evaluations::Judged;
-use crate::record::{RecordError, TenantRecord, history};
+use crate::record::{RecordError, Review, TenantRecord, history};
 
 /// How soon a reconcile that failed is tried again; doubled by the queue's own waiting on events.
 const RETRY: Duration = Duration::from_secs(2);
@@ -325,6 +325,10 @@ async fn enforce(
         .as_ref()
         .is_some_and(|before| before.frozen.is_some());
     record.used = record.used || unused::holds_something(context, &record);
+    // From the day it is accepted, its access is reviewed.
+    record
+        .review
+        .get_or_insert_with(|| Review::counted_from(&now.to_string()));
     // Record first, then act.
     match context.records.remember(&record).await {
         Ok(()) => wake_grants(context, seen.record.as_ref(), &record),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use kube::ResourceExt;
 use tenure_crds::CustomerTenantSpec;
 use tenure_crds::words::PendingApproval;
 
@@ -347,6 +348,9 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
     rendering
         .namespaces
         .retain(|namespace| !awaiting.contains(&namespace.name));
+    if let Some(review) = record.and_then(|record| record.review.as_ref()) {
+        withhold(&mut rendering, &review.withheld(&declaration.spec));
+    }
     let mut namespaces = held;
     namespaces.extend(
         rendering
@@ -378,6 +382,7 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         grants: record
             .map(|record| record.grants.clone())
             .unwrap_or_default(),
+        review: record.and_then(|record| record.review.clone()),
         ended_at: None,
         base: record.and_then(|record| record.base),
     };
@@ -386,6 +391,15 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         add_finalizer: !declaration.has_finalizer,
         awaiting,
         pending,
+    }
+}
+
+/// What a reviewer revoked is bound nowhere, whatever Git declares (DSA 2.4).
+fn withhold(rendering: &mut Rendering, bindings: &BTreeSet<String>) {
+    for namespace in &mut rendering.namespaces {
+        namespace
+            .bindings
+            .retain(|binding| !bindings.contains(&binding.name_any()));
     }
 }
 

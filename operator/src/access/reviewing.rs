@@ -1,0 +1,535 @@
+//! Reviews held: what stands collected, the list shown to people, their decisions recorded before they are acted on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+use tenure_controls::facts::{ReviewFacts, ReviewedAccess};
+use tenure_crds::access_review::{AccessKind, ReviewLine, VoidDecision};
+use tenure_crds::approval::TenantRef;
+use tenure_crds::{AccessReview, AccessReviewSpec, AccessReviewStatus, keys};
+use tenure_rbac::Foreign;
+
+use super::foreign;
+use super::reconcile::{AGAIN, until};
+use super::review::{Case, Next, Standing, grant_line, is_overdue, next};
+use crate::context::Context;
+use crate::observe::ReviewFigures;
+use crate::platform::say as say_status;
+use crate::record::{
+    Granted, Line, PlatformRecord, RECORD_VERSION, RecordError, Review, TenantRecord, declared,
+    named,
+};
+use crate::tenant::decisions;
+use crate::tenant::rendering::Hold;
+use crate::tenant::status::said;
+
+/// The guard that says who decided.
+const GUARD: &str = "accessreviews";
+/// How metrics call what is about every tenant.
+const EVERY_TENANT: &str = "";
+/// Most decisions that do not count and are said.
+const MOST_VOID: usize = 64;
+/// Most subjects of a binding that a line names.
+const MOST_NAMED: usize = 15;
+/// Three months have this many days at most: whoever asks for less is reviewed sooner after they were let in.
+const QUARTER: SignedDuration = SignedDuration::from_hours(92 * 24);
+
+/// What a review is about.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The tenant and its UUID; nothing where it is about all of them.
+    pub tenant: Option<(&'a str, &'a str)>,
+}
+
+impl Subject<'_> {
+    /// The name of its review of this number. Names of tenants have no dots.
+    fn name(self, number: u32) -> String {
+        match self.tenant {
+            Some((tenant, _)) => format!("{tenant}-{number}"),
+            None => format!("platform.{number}"),
+        }
+    }
+
+    fn is_of(self, review: &AccessReview) -> bool {
+        let named = review.spec.tenant_ref.as_ref();
+        named.map(|named| named.name.as_str()) == self.tenant.map(|(tenant, _)| tenant)
+    }
+}
+
+/// The next step of a tenant's review; nothing where there is nothing to count from.
+pub fn of_tenant(context: &Context, record: &TenantRecord, now: Timestamp) -> Option<Next> {
+    let last = record.review.as_ref()?;
+    if record.ended_at.is_some() {
+        return None;
+    }
+    let subject = Subject {
+        tenant: Some((&record.tenant, &record.tenant_id)),
+    };
+    Some(step(
+        context,
+        subject,
+        last,
+        &standing(context, record),
+        now,
+    ))
+}
+
+fn step(
+    context: &Context,
+    subject: Subject<'_>,
+    last: &Review,
+    standing: &[Standing],
+    now: Timestamp,
+) -> Next {
+    let object = object(context, subject, last);
+    let written = object.as_ref().map(|object| object.spec.lines.as_slice());
+    let case = Case {
+        last,
+        standing,
+        written: written.unwrap_or_default(),
+        persons: &context.access.persons(),
+        groups: &groups(context),
+        guard_gap: !decisions::is_alive(context, GUARD),
+    };
+    next(&case, now)
+}
+
+/// The AccessReview that shows a review, if it does.
+fn object(context: &Context, subject: Subject<'_>, review: &Review) -> Option<AccessReview> {
+    let guard = context
+        .caches
+        .reviews
+        .get("", &subject.name(review.number))?;
+    let object = guard.0.as_ref().ok()?;
+    let spec = &object.spec;
+    let is_it = subject.is_of(object)
+        && spec.tenant_id.as_deref() == subject.tenant.map(|(_, id)| id)
+        && spec.frozen_at == review.frozen_at
+        && spec.due_at == review.due_at;
+    is_it.then(|| object.clone())
+}
+
+/// The groups of each StaffMember that can be read.
+fn groups(context: &Context) -> BTreeMap<String, Vec<String>> {
+    let staff = context.caches.staff.all();
+    let staff = staff.iter().filter_map(|guard| guard.0.as_ref().ok());
+    let with_groups = staff.filter(|staff| !staff.spec.groups.is_empty());
+    with_groups
+        .map(|staff| (staff.name_any(), staff.spec.groups.clone()))
+        .collect()
+}
+
+/// Every access to a tenant that stands now.
+fn standing(context: &Context, record: &TenantRecord) -> Vec<Standing> {
+    let in_use = record.rendering.namespaces.iter();
+    let namespaces: Vec<String> = in_use
+        .filter(|namespace| namespace.hold != Hold::Parked)
+        .map(|namespace| namespace.name.clone())
+        .collect();
+    let grants = record.grants.iter();
+    let grants = grants
+        .filter(|(_, granted)| granted.is_live())
+        .map(|(uid, granted)| by_grant(context, uid, granted));
+    let declared = declared(&record.spec, &namespaces).into_iter();
+    let declared = declared.map(|(line, _)| quarterly(line));
+    let undeclared = foreign::in_tenant(context, record).into_iter();
+    let undeclared = undeclared.map(|foreign| quarterly(binding_line(&foreign)));
+    grants.chain(declared).chain(undeclared).collect()
+}
+
+fn quarterly(line: Line) -> Standing {
+    Standing {
+        line,
+        since: None,
+        every: None,
+    }
+}
+
+fn by_grant(context: &Context, uid: &str, granted: &Granted) -> Standing {
+    let accepted = context.accepted();
+    let role = accepted.grantable_roles.get(&granted.role);
+    let every = role.map(|role| role.review_every);
+    let is_sooner = every.is_some_and(|every| every < QUARTER);
+    Standing {
+        line: Line {
+            name: grant_line(uid),
+            kind: AccessKind::Grant,
+            who: vec![format!("StaffMember/{}", granted.person)],
+            role: format!("ClusterRole/{}", granted.role),
+            namespaces: granted.namespaces.clone(),
+            reference: format!("AccessGrant/{}", granted.name),
+            // Of a role that may not be granted any more nobody knows.
+            privileged: role.is_none_or(|role| role.privileged),
+            decided: None,
+        },
+        since: granted.activated_at().filter(|_| is_sooner),
+        every,
+    }
+}
+
+/// The line of a binding that nobody declared.
+fn binding_line(foreign: &Foreign) -> Line {
+    let role = foreign.role.to_string();
+    let (reference, namespaces) = match foreign.is_cluster_wide() {
+        true => (format!("ClusterRoleBinding/{}", foreign.name), Vec::new()),
+        false => (
+            format!("RoleBinding/{}/{}", foreign.namespace, foreign.name),
+            vec![foreign.namespace.clone()],
+        ),
+    };
+    let mut who: Vec<String> = foreign.subjects.iter().map(who).collect();
+    let parts: Vec<&str> = [reference.as_str(), role.as_str()]
+        .into_iter()
+        .chain(who.iter().map(String::as_str))
+        .collect();
+    let name = named("binding", "", &parts);
+    if let Some(more) = who.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
+        who.truncate(MOST_NAMED);
+        who.push(format!("and {more} more"));
+    }
+    Line {
+        name,
+        kind: AccessKind::Binding,
+        who,
+        role,
+        namespaces,
+        reference,
+        privileged: true,
+        decided: None,
+    }
+}
+
+fn who(subject: &tenure_rbac::Subject) -> String {
+    use tenure_rbac::Subject as Bound;
+    match subject {
+        Bound::User(name) => format!("User/{name}"),
+        Bound::Group(name) => format!("Group/{name}"),
+        Bound::ServiceAccount { namespace, name } => format!("ServiceAccount/{namespace}/{name}"),
+    }
+}
+
+/// Whether the last review of bindings kept this one.
+pub fn is_kept(review: Option<&Review>, foreign: &Foreign) -> bool {
+    let line = review.and_then(|review| review.line(&binding_line(foreign).name)?.decided.as_ref());
+    line.is_some_and(|decided| !decided.is_final())
+}
+
+/// The review of what reaches every tenant: its next step recorded, shown and told.
+pub async fn platform(context: &Context) -> Option<Duration> {
+    let now = Timestamp::now();
+    let subject = Subject { tenant: None };
+    let known = context.records.platform();
+    let record = PlatformRecord {
+        version: RECORD_VERSION,
+        ..known.map(|known| (*known).clone()).unwrap_or_default()
+    };
+    let last = record.review.clone();
+    let last = last.unwrap_or_else(|| Review::counted_from(&now.to_string()));
+    let standing: Vec<Standing> = foreign::cluster_wide(context)
+        .iter()
+        .map(|foreign| quarterly(binding_line(foreign)))
+        .collect();
+    let next = step(context, subject, &last, &standing, now);
+    if record.review.as_ref() != Some(&next.review) {
+        let changed = PlatformRecord {
+            review: Some(next.review.clone()),
+            ..record
+        };
+        if let Err(error) = context.records.remember_platform(changed).await {
+            fail(context, &error);
+            return Some(AGAIN);
+        }
+        // What was kept or revoked counts for every tenant.
+        for tenant in context.tenants() {
+            context.queue.wake(&tenant);
+        }
+    }
+    let shown = show(context, subject, &next, now).await;
+    let due = next.again.map(|at| until(at, now));
+    match shown {
+        true => due,
+        false => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
+    }
+}
+
+fn fail(context: &Context, error: &RecordError) {
+    context.metrics.failed(error.reason());
+    tracing::warn!(%error, reason = error.reason(), "what was decided in a review is not on record yet; trying again");
+}
+
+/// Shows a review: makes its AccessReview where it is missing, says where it stands, and takes earlier ones away. Answers
+/// whether all was done.
+pub async fn show(context: &Context, subject: Subject<'_>, next: &Next, now: Timestamp) -> bool {
+    tell(context, subject, next);
+    let review = &next.review;
+    let mut is_done = true;
+    let live = object(context, subject, review);
+    for old in others(context, subject, live.as_ref()) {
+        is_done &= take_away(context, &old).await;
+    }
+    if review.number == 0 {
+        return is_done;
+    }
+    let Some(live) = live else {
+        // Of one that is closed nobody needs to decide anything.
+        return is_done && (!review.is_open() || open(context, subject, next).await);
+    };
+    if is_forgeable(context) && !next.void.is_empty() {
+        // Whoever decided while nobody saw to it who decides does so again, on a clean list.
+        return take_away(context, &live).await && false;
+    }
+    let Some(next) = told(&live, next, now) else {
+        return is_done;
+    };
+    let what = "writing an AccessReview's status";
+    match say_status(context, &context.caches.reviews, &next, what).await {
+        Ok(()) => is_done,
+        Err(error) => {
+            context.metrics.failed(error.reason());
+            tracing::warn!(%error, reason = error.reason(), "where a review stands is not said; trying again");
+            false
+        }
+    }
+}
+
+/// Whether the guard that says who decided is known not to be alive.
+fn is_forgeable(context: &Context) -> bool {
+    let guards = context.guards.read();
+    let was_looked_at = guards
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .is_some();
+    was_looked_at && !decisions::is_alive(context, GUARD)
+}
+
+/// AccessReviews about the same that are not the one that counts.
+fn others(
+    context: &Context,
+    subject: Subject<'_>,
+    live: Option<&AccessReview>,
+) -> Vec<AccessReview> {
+    let all = context.caches.reviews.all();
+    let readable = all.iter().filter_map(|guard| guard.0.as_ref().ok());
+    readable
+        .filter(|review| subject.is_of(review))
+        .filter(|review| live.is_none_or(|live| live.uid() != review.uid()))
+        .cloned()
+        .collect()
+}
+
+async fn take_away(context: &Context, review: &AccessReview) -> bool {
+    let taken = context.writer.close_review(review).await;
+    if let Err(error) = &taken {
+        context.metrics.failed("Api");
+        tracing::warn!(%error, review = review.name_any(), "an AccessReview is not taken away yet");
+    }
+    taken.is_ok()
+}
+
+async fn open(context: &Context, subject: Subject<'_>, next: &Next) -> bool {
+    match context
+        .writer
+        .open_review(&made(subject, &next.review))
+        .await
+    {
+        Ok(made) => {
+            let about = kube::Resource::object_ref(&made, &());
+            let note = format!(
+                "{} accesses to be kept or revoked by {}",
+                next.review.lines.len(),
+                next.review.due_at
+            );
+            context.events.note(&about, "Opened", "Review", note).await;
+            // Its status is written once it is seen.
+            true
+        }
+        Err(error) => {
+            context.metrics.failed("Api");
+            tracing::warn!(%error, review = subject.name(next.review.number), "an AccessReview is not made yet");
+            false
+        }
+    }
+}
+
+/// The AccessReview that shows a review.
+fn made(subject: Subject<'_>, review: &Review) -> AccessReview {
+    let lines = review.lines.iter().map(|line| ReviewLine {
+        name: line.name.clone(),
+        kind: line.kind,
+        who: line.who.clone(),
+        role: line.role.clone(),
+        namespaces: Some(line.namespaces.clone()).filter(|namespaces| !namespaces.is_empty()),
+        reference: line.reference.clone(),
+        privileged: line.privileged.then_some(true),
+        decision: line.decided.as_ref().map(|decided| decided.decision),
+        reason: line.decided.as_ref().map(|_| "as recorded".to_owned()),
+        decided_by: line.decided.as_ref().map(|decided| decided.by.clone()),
+    });
+    let mut made = AccessReview::new(
+        &subject.name(review.number),
+        AccessReviewSpec {
+            tenant_ref: subject.tenant.map(|(tenant, _)| TenantRef {
+                name: tenant.to_owned(),
+            }),
+            tenant_id: subject.tenant.map(|(_, id)| id.to_owned()),
+            frozen_at: review.frozen_at.clone(),
+            due_at: review.due_at.clone(),
+            lines: lines.collect(),
+        },
+    );
+    let managed = (
+        keys::MANAGED_BY.to_owned(),
+        keys::MANAGED_BY_VALUE.to_owned(),
+    );
+    made.metadata = ObjectMeta {
+        labels: Some([managed].into()),
+        ..made.metadata
+    };
+    made
+}
+
+/// The AccessReview with its new status, where it differs from what it says.
+fn told(live: &AccessReview, next: &Next, now: Timestamp) -> Option<AccessReview> {
+    let before = live.status.clone().unwrap_or_default();
+    let generation = live.metadata.generation;
+    let void = next.void.iter().take(MOST_VOID);
+    let status = AccessReviewStatus {
+        observed_generation: generation,
+        conditions: conditions(&next.review, said(&before.conditions, generation, now)),
+        undecided: Some(count(next.review.undecided().count())),
+        unlisted: Some(count(next.review.unlisted)).filter(|unlisted| *unlisted > 0),
+        void: void
+            .map(|(name, why)| VoidDecision {
+                name: name.clone(),
+                why: (*why).to_owned(),
+            })
+            .collect(),
+    };
+    (status != before).then(|| AccessReview {
+        status: Some(status),
+        ..live.clone()
+    })
+}
+
+fn conditions(
+    review: &Review,
+    make: impl Fn(&str, &str, &str, &str) -> Condition,
+) -> Vec<Condition> {
+    let open = review.undecided().count();
+    let waits = match review.unlisted {
+        0 => format!("{open} lines to be decided by {}", review.due_at),
+        more => format!(
+            "{open} lines to be decided by {}; {more} accesses found no room in the list: remove bindings that nobody needs, the next review lists the others",
+            review.due_at
+        ),
+    };
+    let completed = match &review.closed_at {
+        Some(at) => make(
+            "Completed",
+            "True",
+            "Completed",
+            &format!("every access was kept, revoked or over at {at}"),
+        ),
+        None => make("Completed", "False", "Undecided", &waits),
+    };
+    let lapsed = match &review.lapsed_at {
+        Some(at) => make(
+            "Lapsed",
+            "True",
+            "Lapsed",
+            &format!(
+                "it was due at {}, and not every line was decided at {at}: grants nobody decided on have ended",
+                review.due_at
+            ),
+        ),
+        None => make("Lapsed", "False", "InTime", "it is not past its time"),
+    };
+    let ready = make("Ready", "True", "Recorded", "what was decided is on record");
+    vec![completed, lapsed, ready]
+}
+
+fn count(of: usize) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
+}
+
+/// What metrics say of a review.
+fn tell(context: &Context, subject: Subject<'_>, next: &Next) {
+    let review = &next.review;
+    let open = review.undecided().count() + review.unlisted;
+    let revoked = review
+        .lines
+        .iter()
+        .filter(|line| line.is_revoked() && !matches!(line.kind, AccessKind::Grant));
+    let figures = ReviewFigures {
+        due_at: review
+            .is_open()
+            .then(|| review.due_at.parse::<Timestamp>().ok())
+            .flatten()
+            .map(Timestamp::as_second),
+        lapsed: match review.lapsed_at {
+            Some(_) if review.is_open() => open,
+            _ => 0,
+        },
+        revoked: revoked.count(),
+    };
+    let tenant = subject.tenant.map_or(EVERY_TENANT, |(tenant, _)| tenant);
+    let is_told = review.is_open() || figures.revoked > 0;
+    context.metrics.review(tenant, is_told.then_some(&figures));
+}
+
+/// What was due and is not decided, and what was revoked and still stands: of a tenant's review, and of what reaches them all.
+pub fn facts(context: &Context, record: &TenantRecord, now: Timestamp) -> Option<ReviewFacts> {
+    let own = record.review.as_ref()?;
+    let platform = context.records.platform();
+    let everywhere = platform.as_ref()?.review.as_ref()?;
+    Some(ReviewFacts {
+        lapsed: lapsed(own, now),
+        revoked: revoked(own),
+        lapsed_everywhere: lapsed(everywhere, now),
+        revoked_everywhere: revoked(everywhere),
+    })
+}
+
+fn lapsed(review: &Review, now: Timestamp) -> Vec<ReviewedAccess> {
+    if is_overdue(review, now) {
+        let what = format!("no review of access was made since {}", review.frozen_at);
+        return vec![ReviewedAccess {
+            what,
+            privileged: true,
+        }];
+    }
+    if review.lapsed_at.is_none() || !review.is_open() {
+        return Vec::new();
+    }
+    let unlisted = (review.unlisted > 0).then(|| ReviewedAccess {
+        what: format!(
+            "{} accesses that found no room in the list",
+            review.unlisted
+        ),
+        privileged: true,
+    });
+    review.undecided().map(reviewed).chain(unlisted).collect()
+}
+
+fn revoked(review: &Review) -> Vec<ReviewedAccess> {
+    let revoked = review.lines.iter().filter(|line| {
+        // A grant ends; what is left of it is told as such.
+        line.is_revoked() && line.kind != AccessKind::Grant
+    });
+    revoked.map(reviewed).collect()
+}
+
+fn reviewed(line: &Line) -> ReviewedAccess {
+    ReviewedAccess {
+        what: format!(
+            "{}: {} to {}",
+            line.reference,
+            line.role,
+            line.who.join(", ")
+        ),
+        privileged: line.privileged,
+    }
+}
