@@ -20,6 +20,10 @@ use crate::{Identity, Plane, PlaneOptions, eventually};
 
 const TENANTS: usize = 20;
 const PERSONS: usize = 500;
+/// Whose grants stay: what theirs gives covers no end of the others'.
+const STAYING: usize = 100;
+/// How the names of theirs begin.
+const STAY: &str = "live";
 const ROLE: &str = "tenure-tenant-operator";
 /// Live all the while the single ones are measured.
 const LIVE: usize = 1_000;
@@ -45,7 +49,7 @@ pub async fn measure(quick: bool, figures: &mut Figures) -> Result<()> {
         true => (LIVE / 10, MANY / 10),
         false => (LIVE, MANY),
     };
-    bench.let_in("live", live, "2050-01-01T00:00:00Z").await?;
+    bench.let_in(STAY, live, "2050-01-01T00:00:00Z").await?;
     let mark = bench.stage.plane.audit().mark().await?;
     let samples = SAMPLES.min(live);
     let (mut activation, mut revocation) = (Vec::new(), Vec::new());
@@ -123,7 +127,7 @@ impl Bench {
     async fn people(&self, admin: &Client) -> Result<()> {
         let people: Api<StaffMember> = Api::all(admin.clone());
         let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
-        let names = (0..PERSONS)
+        let names = (0..PERSONS + STAYING)
             .map(person)
             .chain([ASKER.to_owned(), DECIDER.to_owned()]);
         stream::iter(names.map(Ok::<_, anyhow::Error>))
@@ -195,7 +199,10 @@ impl Bench {
                 let grants = grants.clone();
                 async move {
                     let name = format!("{prefix}-{number:05}");
-                    let grant = self.grant(&name, number, until, true)?;
+                    let mut grant = self.grant(&name, number, until, true)?;
+                    if prefix == STAY {
+                        grant.spec.person = person(PERSONS + number % STAYING);
+                    }
                     grants.create(&PostParams::default(), &grant).await?;
                     Ok(())
                 }

@@ -13,11 +13,11 @@ use tenure_rbac::{Attributes, Caller, RoleName, Rule, Source, questions};
 use tokio_util::sync::CancellationToken;
 
 use super::binding;
-use super::proof::{Proof, Question, Verdict};
+use super::proof::{Proof, Question, Round, Servers, Verdict};
 use super::reconcile::amend;
 use crate::cluster::ApiServers;
 use crate::context::Context;
-use crate::record::{Granted, Proven, RecordError};
+use crate::record::{Granted, Proven, RecordError, TenantRecord};
 
 /// Most questions about one grant, put to each API server. Those that show most come first.
 const MOST_QUESTIONS: usize = 48;
@@ -36,6 +36,8 @@ pub struct Progress {
     pub proof: Proof,
     /// What still answers yes, with every source of it.
     pub remaining: Vec<String>,
+    /// Whether all that it allowed is allowed by other live grants of the person: it is asked about once those have ended.
+    pub is_covered: bool,
 }
 
 /// Proves ends until `stop`.
@@ -57,28 +59,39 @@ pub async fn follow(
 
 /// Asks about every grant of a tenant whose end is not proven.
 async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<Duration> {
-    let open = open(context, tenant);
+    let record = context.records.tenant(tenant)?;
+    let open = open(&record);
     if open.is_empty() {
         return None;
     }
     let mut proven = BTreeMap::new();
     let (mut unproven, mut remains, mut rounds) = (0, 0, 0);
-    for (uid, granted) in &open {
-        let progress = ask(context, servers, tenant, uid, granted).await;
-        rounds = progress.proof.rounds.max(rounds);
-        match &progress.proof.verdict {
-            Some(Verdict::Proven { servers, at }) => {
-                let proof = Proven {
-                    at: at.to_string(),
-                    servers: *servers,
-                    rounds: progress.proof.rounds,
-                    first_yes: progress.proof.first_yes.map(|at| at.to_string()),
-                    last_yes: progress.proof.last_yes.map(|at| at.to_string()),
-                };
-                proven.insert(uid.clone(), proof);
+    let found = found(servers).await;
+    for (asked, ends) in alike(context, &record, &open) {
+        if asked.is_empty() {
+            cover(context, &ends);
+            continue;
+        }
+        let questions = asked.iter().map(|(caller, what)| question(caller, what));
+        let asking = servers.ask(found.clone(), questions.collect(), &Timestamp::now);
+        let round = asking.await;
+        for uid in ends {
+            let progress = take_in(context, uid, &asked, &round);
+            rounds = progress.proof.rounds.max(rounds);
+            match &progress.proof.verdict {
+                Some(Verdict::Proven { servers, at }) => {
+                    let proof = Proven {
+                        at: at.to_string(),
+                        servers: *servers,
+                        rounds: progress.proof.rounds,
+                        first_yes: progress.proof.first_yes.map(|at| at.to_string()),
+                        last_yes: progress.proof.last_yes.map(|at| at.to_string()),
+                    };
+                    proven.insert(uid.clone(), proof);
+                }
+                Some(Verdict::StillAllowed { .. }) => remains += 1,
+                Some(Verdict::Unproven { .. }) | None => unproven += 1,
             }
-            Some(Verdict::StillAllowed { .. }) => remains += 1,
-            Some(Verdict::Unproven { .. }) | None => unproven += 1,
         }
     }
     if let Err(error) = note(context, tenant, &proven).await {
@@ -99,12 +112,9 @@ fn wait(rounds: u32) -> Duration {
 }
 
 /// Grants that ended and whose end is not proven, by uid.
-fn open(context: &Context, tenant: &str) -> BTreeMap<String, Granted> {
-    let record = context.records.tenant(tenant);
-    let grants = record.into_iter().flat_map(|record| record.grants);
-    grants
-        .filter(|(_, granted)| !granted.is_live() && granted.proof.is_none())
-        .collect()
+fn open(record: &TenantRecord) -> BTreeMap<&String, &Granted> {
+    let grants = record.grants.iter();
+    grants.filter(|(_, granted)| is_open(granted)).collect()
 }
 
 async fn note(
@@ -125,31 +135,52 @@ async fn note(
     .await
 }
 
-/// Puts one round of questions about a grant to every API server.
-async fn ask(
+/// What is asked about an end, and as whom.
+type Asked = Vec<(Caller, Attributes)>;
+
+/// Open ends by what is asked about them: of grants that let the same person do the same in the same places, once for all.
+fn alike<'a>(
     context: &Context,
-    servers: &ApiServers,
-    tenant: &str,
-    uid: &str,
-    granted: &Granted,
-) -> Progress {
-    let mut progress = context.access.progress(uid);
-    let callers = callers(context, granted);
-    let asked = asked(context, tenant, granted, &callers);
-    let found = match servers.find(Timestamp::now()).await {
+    record: &TenantRecord,
+    open: &BTreeMap<&'a String, &Granted>,
+) -> BTreeMap<Asked, Vec<&'a String>> {
+    let mut alike: BTreeMap<Asked, Vec<&String>> = BTreeMap::new();
+    for (uid, granted) in open {
+        let callers = callers(context, granted);
+        let asked = asked(context, record, granted, &callers);
+        alike.entry(asked).or_default().push(uid);
+    }
+    alike
+}
+
+/// Who there is to ask.
+async fn found(servers: &ApiServers) -> Servers {
+    match servers.find(Timestamp::now()).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "ends of access cannot be proven");
-            super::proof::Servers::default()
+            Servers::default()
         }
-    };
-    let questions: Vec<Question> = asked
-        .iter()
-        .map(|(caller, what)| question(caller, what))
-        .collect();
-    let round = servers.ask(found, questions, &Timestamp::now).await;
-    progress.proof.add(&round);
-    progress.remaining = remaining(context, &asked, &progress.proof);
+    }
+}
+
+/// Notes that there is nothing to ask: what other live grants of the person give, somebody else approved.
+fn cover(context: &Context, ends: &[&String]) {
+    for uid in ends {
+        let covered = Progress {
+            is_covered: true,
+            ..Progress::default()
+        };
+        context.access.keep_progress(uid, &covered);
+    }
+}
+
+/// Adds a round of answers to what is known of an end.
+fn take_in(context: &Context, uid: &str, asked: &Asked, round: &Round) -> Progress {
+    let mut progress = context.access.progress(uid);
+    progress.is_covered = false;
+    progress.proof.add(round);
+    progress.remaining = remaining(context, asked, &progress.proof);
     context.access.keep_progress(uid, &progress);
     progress
 }
@@ -177,12 +208,7 @@ fn callers(context: &Context, granted: &Granted) -> Vec<Caller> {
 }
 
 /// What is asked: all that the role allowed and no other live grant of the person allows, and fetching a session's tokens.
-fn asked(
-    context: &Context,
-    tenant: &str,
-    granted: &Granted,
-    callers: &[Caller],
-) -> Vec<(Caller, Attributes)> {
+fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &[Caller]) -> Asked {
     let rbac = context.caches.rbac();
     let role = RoleName::cluster(&granted.role);
     // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
@@ -193,7 +219,7 @@ fn asked(
         let sessions = context.settings.sessions();
         Attributes::on("create", "", "serviceaccounts/token", &sessions).named(account)
     }));
-    let others = live_bindings(context, tenant, &granted.person);
+    let others = live_bindings(record, &granted.person);
     let is_given_otherwise = |caller: &Caller, what: &Attributes| {
         let sources = rbac.sources(caller, what);
         !sources.is_empty() && sources.iter().all(|source| others.contains(&source.name))
@@ -219,12 +245,11 @@ fn anything_usual() -> Rule {
 }
 
 /// Names of the bindings of a person's live grants.
-fn live_bindings(context: &Context, tenant: &str, person: &str) -> BTreeSet<String> {
-    let record = context.records.tenant(tenant);
-    let grants = record.into_iter().flat_map(|record| record.grants);
+fn live_bindings(record: &TenantRecord, person: &str) -> BTreeSet<String> {
+    let grants = record.grants.iter();
     grants
         .filter(|(_, granted)| granted.is_live() && granted.person == person)
-        .map(|(uid, _)| binding::name(&uid))
+        .map(|(uid, _)| binding::name(uid))
         .collect()
 }
 

@@ -182,6 +182,10 @@ fn proof(granted: &Granted, progress: &Progress) -> (&'static str, &'static str,
         );
         return ("True", "Proven", message);
     }
+    if progress.is_covered {
+        let message = "its bindings are gone; all that it allowed, other live grants of the person allow as well: the API servers are asked once those have ended";
+        return ("Unknown", "Covered", message.into());
+    }
     match &progress.proof.verdict {
         Some(Verdict::StillAllowed {
             reached, counted, ..

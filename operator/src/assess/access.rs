@@ -201,6 +201,10 @@ fn ends(access: &Access, record: &TenantRecord, live: &[case::Live<'_>], now: Ti
 
 impl Ends {
     fn add(&mut self, granted: &Granted, progress: &proving::Progress, now: Timestamp) {
+        if progress.is_covered {
+            // What other live grants give, somebody else approved; it is asked about when they end.
+            return;
+        }
         let name = &granted.name;
         let verdict = progress.proof.verdict.as_ref();
         let is_left = matches!(verdict, Some(Verdict::StillAllowed { .. }));
@@ -313,6 +317,7 @@ mod tests {
                 ..Proof::default()
             },
             remaining: vec!["ClusterRoleBinding/ops: get pods".into()],
+            ..Progress::default()
         };
         let now = END.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds);
         let mut ends = Ends::default();
@@ -332,6 +337,17 @@ mod tests {
         let fresh = after(59, unproven(), END);
         assert_eq!(fresh.again, Some(Duration::from_secs(1)));
         assert!(fresh.unproven.is_empty() && fresh.remaining.is_empty());
+        let covered = Progress {
+            is_covered: true,
+            ..Progress::default()
+        };
+        let mut ends = Ends::default();
+        ends.add(
+            &ended(END),
+            &covered,
+            END.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(1),
+        );
+        assert!(ends.unproven.is_empty() && ends.again.is_none());
         let old = after(60, unproven(), END);
         assert_eq!(
             old.unproven,
