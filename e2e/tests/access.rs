@@ -30,6 +30,7 @@ use tenure_e2e::{
 };
 
 mod access {
+    pub(crate) mod reviews;
     pub(crate) mod sessions;
 }
 
@@ -443,6 +444,9 @@ async fn the_stories_of_access() -> Result<()> {
     nobody_leads(&mut stage).await.context("nobody leads")?;
     from_git(&stage).await.context("from Git")?;
     sessions_are_cut(&stage).await.context("sessions are cut")?;
+    access::reviews::reviewed(&mut stage)
+        .await
+        .context("reviewed")?;
     put_back(&mut stage).await.context("put back")?;
     tenant_goes(&stage).await.context("tenant goes")
 }
@@ -902,9 +906,12 @@ async fn nobody_leads(stage: &mut Stage) -> Result<()> {
     stage.ask("alone", json!({})).await?;
     stage.approve("alone").await?;
     stage.active("alone", "Active").await?;
-    stage.ask("gone", json!({})).await?;
-    stage.approve("gone").await?;
-    stage.active("gone", "Active").await?;
+    for name in ["gone", "stays"] {
+        stage.ask(name, json!({})).await?;
+        stage.approve(name).await?;
+        stage.active(name, "Active").await?;
+    }
+    let stays = stage.bindings_of("stays").await?;
     stage.stop().await?;
     stage.revoke("alone").await?;
     Api::<AccessGrant>::all(stage.person("worker")?)
@@ -912,9 +919,18 @@ async fn nobody_leads(stage: &mut Stage) -> Result<()> {
         .await?;
     stage.lets("worker", true).await?;
     stage.start().await?;
-    stage.ended("alone", "Revoked").await?;
+    stage
+        .stands::<AccessGrant>("alone", ["Ended", "True", "Revoked"])
+        .await?;
     let ended = stage.told("grant.ended", "gone").await?;
     ensure!(ended[0]["reason"] == "Deleted", "{ended:#?}");
+    // What has not ended goes on as it was.
+    stage.active("stays", "Active").await?;
+    ensure!(stage.bindings_of("stays").await? == stays);
+    stage.revoke("stays").await?;
+    for name in ["stays", "alone"] {
+        stage.ended(name, "Revoked").await?;
+    }
     Ok(())
 }
 

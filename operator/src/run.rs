@@ -217,7 +217,8 @@ impl Term {
             access,
             metrics,
         ));
-        // What ended while nobody led ends before anything else is looked at.
+        // What ended while nobody led ends before anything else is looked at, by the settings that were accepted.
+        platform::recall(&context);
         access::begin(&context);
         let granting = tokio::spawn(access::follow(context.clone(), stop.clone()));
         let proving =

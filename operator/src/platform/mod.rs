@@ -187,21 +187,41 @@ async fn in_force(context: &Context, spec: TenancyPolicySpec) -> Result<(), Erro
             .await
             .map_err(Error::api("writing the guards' parameters"))?;
     }
-    let changed = {
-        let mut current = context
-            .policy
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let changed = **current != parsed;
-        *current = Arc::new(parsed);
-        changed
-    };
-    if changed {
+    if hold_to(context, parsed) {
         tracing::info!("platform settings changed");
         context.wake_all();
         context.access.queue.wake(EVERYBODY);
     }
     Ok(())
+}
+
+/// Holds everything to these settings from now on; answers whether that is news.
+fn hold_to(context: &Context, settings: Accepted) -> bool {
+    let current = context.policy.write();
+    let mut current = current.unwrap_or_else(PoisonError::into_inner);
+    let is_news = **current != settings;
+    *current = Arc::new(settings);
+    is_news
+}
+
+/// Takes up the settings that were accepted before this start. By the built-in ones no role may be granted, and every grant
+/// that is live would end.
+pub fn recall(context: &Context) {
+    let platform = context.records.platform();
+    let Some(policy) = platform.as_ref().and_then(|known| known.policy.as_ref()) else {
+        return;
+    };
+    match Accepted::from_spec(policy) {
+        Ok(settings) => {
+            hold_to(context, settings);
+        }
+        Err(faults) => {
+            tracing::error!(
+                ?faults,
+                "the accepted settings cannot be read by this release"
+            );
+        }
+    }
 }
 
 /// Whether a tenant relies on the settings: an enforced one that is Ready, or was and is not just now. Its namespaces keep their
