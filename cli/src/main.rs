@@ -47,6 +47,7 @@ enum Command {
     #[command(about = "Reject what somebody else asked for, after reading what it is")]
     Reject(access::decide::Arguments),
     Revoke(access::revoke::Arguments),
+    Review(access::review::Arguments),
     Status(access::status::Arguments),
     Login(access::login::Arguments),
     /// Print the version of this program.
@@ -70,6 +71,7 @@ async fn main() -> ExitCode {
         Command::Approve(arguments) => arguments.run(Decision::Approve).await,
         Command::Reject(arguments) => arguments.run(Decision::Reject).await,
         Command::Revoke(arguments) => access::revoke::run(&arguments).await,
+        Command::Review(arguments) => access::review::run(&arguments).await,
         Command::Status(arguments) => access::status::run(&arguments).await,
         Command::Login(arguments) => access::login::run(&arguments).await,
         Command::Version => version(),

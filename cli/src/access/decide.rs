@@ -137,7 +137,7 @@ fn verb(decision: Decision) -> &'static str {
 }
 
 /// Asks, and takes nothing but `yes` for one.
-fn asked(question: &str, answers: &mut impl BufRead) -> anyhow::Result<bool> {
+pub fn asked(question: &str, answers: &mut impl BufRead) -> anyhow::Result<bool> {
     let mut err = io::stderr().lock();
     let _ = write!(err, "\n{question}").and_then(|()| err.flush());
     let mut answer = String::new();

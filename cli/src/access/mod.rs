@@ -3,6 +3,7 @@
 pub mod decide;
 pub mod login;
 pub mod request;
+pub mod review;
 pub mod revoke;
 pub mod status;
 

@@ -11,10 +11,12 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tenure_crds::access_review::{AccessKind, ReviewLine};
 use tenure_crds::{AccessGrant, AccessReview, CustomerTenant};
-use tenure_e2e::eventually;
 use tenure_e2e::install::NAMESPACE;
 use tenure_e2e::operator::SERVICE_ACCOUNT;
+use tenure_e2e::paths::target;
+use tenure_e2e::{SignIn, eventually};
 use tenure_operator::record::{ConfigMaps, Records, Review};
+use tokio::process::Command;
 
 use super::super::{ACME, PROD, SOON, Stage};
 
@@ -329,15 +331,7 @@ async fn lapsed(stage: &mut Stage) -> Result<()> {
 
 /// The last decision completes it; declared otherwise, what was revoked is another access.
 async fn completed(stage: &Stage) -> Result<()> {
-    let review = review(stage, "acme-1").await?;
-    let lead = stage.person("lead")?;
-    write(
-        &lead,
-        &review,
-        "spec.members ops",
-        json!({"decision": "Keep"}),
-    )
-    .await?;
+    by_the_plugin(stage).await.context("by the plugin")?;
     stage
         .stands::<AccessReview>("acme-1", ["Completed", "True", "Completed"])
         .await?;
@@ -346,6 +340,37 @@ async fn completed(stage: &Stage) -> Result<()> {
         .await?;
     declare(stage, "tenure-tenant-viewer").await?;
     stage.judged(QUARTERLY, "Compliant", "AsObserved").await?;
+    Ok(())
+}
+
+async fn by_the_plugin(stage: &Stage) -> Result<()> {
+    let server = stage.servers.first().context("no API server")?;
+    let sign_in = SignIn::of("lead").with_second_factor();
+    let kubeconfig = server.kubeconfig_with_token(&stage.plane.issuer()?.token(&sign_in)?, None)?;
+    let plugin = async |words: &[&str]| {
+        let mut plugin = Command::new(target().join("debug/kubectl-tenure"));
+        plugin.args(["review", "acme", "--kubeconfig"]);
+        plugin.arg(&kubeconfig).args(words).output().await
+    };
+    let shown = plugin(&[]).await?;
+    let text = String::from_utf8_lossy(&shown.stdout);
+    ensure!(
+        shown.status.success()
+            && text.contains("lapsed: it was due at")
+            && text.contains("oidc:lead"),
+        "{shown:?}"
+    );
+    let unasked = plugin(&["--keep-rest"]).await?;
+    let text = String::from_utf8_lossy(&unasked.stderr);
+    ensure!(
+        !unasked.status.success() && text.contains("--yes"),
+        "{text}"
+    );
+    let decided = plugin(&["--keep-rest", "--yes", "--json"]).await?;
+    ensure!(decided.status.success(), "{decided:?}");
+    let object: AccessReview = serde_json::from_slice(&decided.stdout)?;
+    let (_, line) = about(&object, "spec.members ops")?;
+    ensure!(line.decided_by.as_deref() == Some("oidc:lead"), "{line:?}");
     Ok(())
 }
 
