@@ -179,6 +179,64 @@ pub struct SessionAccount {
     pub name: String,
 }
 
+/// What could carry access on after a grant has ended (DSA 2.13).
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sweep {
+    /// RFC 3339 instant of the first look.
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
+    pub looked_at: String,
+    /// What was created or changed while the grant let somebody in, and is there: to be removed, or accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub findings: Vec<SweepFinding>,
+    /// How many more there are; an acceptance covers them too.
+    #[serde(default, skip_serializing_if = "is_none_more")]
+    #[schemars(range(min = 0))]
+    pub more: i32,
+    /// What was not looked at and cannot be any more, with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 8192)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub not_looked_at: Vec<String>,
+}
+
+/// An object that was created or changed.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepFinding {
+    /// Its kind.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// Its namespace; absent where it is the cluster's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(max = 253))]
+    pub uid: String,
+    /// `Created` or `Changed`.
+    #[schemars(length(max = 16))]
+    pub change: String,
+    /// RFC 3339 instant of that; absent where nothing on the object says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"), length(max = 40))]
+    pub at: Option<String>,
+    /// Who did it: as the API server stamped it on the object, or `unknown`.
+    #[schemars(length(max = 1024))]
+    pub author: String,
+    /// The field manager, which anybody can choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub claimed_manager: Option<String>,
+}
+
+fn is_none_more(more: &i32) -> bool {
+    *more == 0
+}
+
 /// What the operator found about an AccessGrant.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -187,8 +245,8 @@ pub struct AccessGrantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Active` (the person is let in, or why not), `Ended` (it is over for good), `EndProven` (every API server says no),
-    /// `Approved` (for a break-glass grant too), `Ready` (its state is settled: pending and ended too), `Stalled` (somebody has
-    /// to act).
+    /// `Swept` (what was created or changed meanwhile is gone, or accepted), `Approved` (for a break-glass grant too), `Ready` (its
+    /// state is settled: pending and ended too), `Stalled` (somebody has to act).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -215,6 +273,9 @@ pub struct AccessGrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub remaining: Vec<String>,
+    /// What was looked for after its end: what was created or changed meanwhile and could carry the access on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// What waits for an approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "atomic"))]

@@ -37,7 +37,7 @@ pub enum Action {
     Loosen,
     /// Accept the customer's receipt of returned data.
     AcceptReceipt,
-    /// Accept the result of a final sweep.
+    /// Accept that what a sweep found stays: after a grant's end, and at the end of an exit.
     AcceptSweep,
 }
 
@@ -112,7 +112,7 @@ pub enum Decision {
 #[x_kube(validation = Rule::new("self.subject.kind == 'TenancyPolicy' ? !has(self.tenantRef) : has(self.tenantRef)").message("tenantRef is required, except for a TenancyPolicy, where it must be absent"))]
 #[x_kube(validation = Rule::new("self.subject.kind != 'TenancyPolicy' || self.subject.name == 'default'").message("there is one TenancyPolicy, named default"))]
 #[x_kube(validation = Rule::new("self.subject.kind == 'TenancyPolicy' ? !has(self.subject.tenantID) : (!(self.subject.kind in ['CustomerTenant', 'LegalHold', 'AccessGrant']) || has(self.subject.tenantID))").message("subject.tenantID is required for a CustomerTenant, a LegalHold or an AccessGrant (a name may come back, an identity may not) and absent for a TenancyPolicy"))]
-#[x_kube(validation = Rule::new("(self.action == 'Loosen') == (self.subject.kind == 'TenancyPolicy') && (self.action != 'Activate' || self.subject.kind == 'AccessGrant') && (self.action != 'ReleaseHold' || self.subject.kind == 'LegalHold') && (self.action != 'Retention' || self.subject.kind == 'DataRetention') && (!(self.action in ['Terminate', 'Withdraw', 'Adopt', 'Amend']) || self.subject.kind == 'CustomerTenant')").message("action and subject.kind do not go together: Loosen is for a TenancyPolicy, Activate for an AccessGrant, ReleaseHold for a LegalHold, Retention for a DataRetention, Terminate, Withdraw, Adopt and Amend for a CustomerTenant"))]
+#[x_kube(validation = Rule::new("(self.action == 'Loosen') == (self.subject.kind == 'TenancyPolicy') && (self.action != 'Activate' || self.subject.kind == 'AccessGrant') && (self.action != 'ReleaseHold' || self.subject.kind == 'LegalHold') && (self.action != 'Retention' || self.subject.kind == 'DataRetention') && (self.action != 'AcceptSweep' || self.subject.kind in ['AccessGrant', 'CustomerTenant']) && (!(self.action in ['Terminate', 'Withdraw', 'Adopt', 'Amend']) || self.subject.kind == 'CustomerTenant')").message("action and subject.kind do not go together: Loosen is for a TenancyPolicy, Activate for an AccessGrant, ReleaseHold for a LegalHold, Retention for a DataRetention, AcceptSweep for an AccessGrant or a CustomerTenant, Terminate, Withdraw, Adopt and Amend for a CustomerTenant"))]
 #[x_kube(validation = Rule::new("self.subject.kind != 'CustomerTenant' || !has(self.tenantRef) || self.subject.name == self.tenantRef.name").message("for a CustomerTenant subject.name and tenantRef.name must be the same"))]
 pub struct ApprovalSpec {
     /// What is decided.

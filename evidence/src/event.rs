@@ -334,6 +334,56 @@ pub enum Event {
         /// How many of the accesses that still stood then were revoked.
         revoked: usize,
     },
+    /// After the end of access it was looked for what was created or changed meanwhile and could carry it on (DSA 2.13).
+    #[serde(rename = "grant.swept")]
+    GrantSwept {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Who was let in, by StaffMember name.
+        person: String,
+        /// When it was first looked.
+        swept_at: String,
+        /// Digest of all that is open; an acceptance names it. Empty where nothing is.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        digest: String,
+        /// What was found and is there.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        found: Vec<Found>,
+        /// How many more there are.
+        #[serde(default)]
+        more: usize,
+        /// What was not looked at, and why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        not_looked_at: Vec<String>,
+        /// Whether the role lets anybody make or change what carries access on; where not, nothing was looked at.
+        possible: bool,
+    },
+    /// Somebody else accepted that what a sweep found stays.
+    #[serde(rename = "grant.sweep.accepted")]
+    GrantSweepAccepted {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Digest of what is accepted.
+        digest: String,
+        /// How many objects.
+        objects: usize,
+        /// The Approvals.
+        approvals: Vec<String>,
+    },
+    /// All that a sweep found is gone.
+    #[serde(rename = "grant.sweep.cleared")]
+    GrantSweepCleared {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// When nothing was there any more.
+        cleared_at: String,
+    },
     /// A legal hold was placed.
     #[serde(rename = "hold.placed")]
     HoldPlaced {
@@ -398,6 +448,30 @@ impl Event {
                 .unwrap_or_else(|error| unreachable!("events have a JSON form: {error}")),
         }
     }
+}
+
+/// An object that was created or changed while somebody was let in.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Found {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace; empty where it is the cluster's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Created or Changed.
+    pub change: String,
+    /// When; absent where nothing on the object says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Who did it: as the API server stamped it, or `unknown`.
+    pub author: String,
+    /// The field manager, which anybody can choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
 }
 
 /// One control's verdict, before and after.

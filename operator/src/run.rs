@@ -224,6 +224,9 @@ impl Term {
         let proving =
             access::proving::follow(context.clone(), client.clone(), config, stop.clone());
         let proving = tokio::spawn(proving);
+        let sweeping =
+            access::sweeping::follow(context.clone(), client.clone(), stop.clone());
+        let sweeping = tokio::spawn(sweeping);
         ask_versions(&context, &client).await;
         note_start(&context, &ledger).await;
         // Settings first, so that no tenant is rendered under stricter ones for a moment.
@@ -257,6 +260,7 @@ impl Term {
             .await;
         granting.await.context("the task of grants ended badly")?;
         proving.await.context("the task of proofs ended badly")?;
+        sweeping.await.context("the task of sweeps ended badly")?;
         passes.await.context("the evaluation task ended badly")?;
         remembering
             .await

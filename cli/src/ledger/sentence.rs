@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 use tenure_evidence::Event;
-use tenure_evidence::event::VerdictChange;
+use tenure_evidence::event::{Found, VerdictChange};
 
 use crate::output::plain;
 
@@ -243,6 +243,27 @@ fn sentence(event: &Event) -> String {
         Event::ReviewCompleted { review, revoked } => {
             format!("Access review {review} completed; {revoked} of what stands is revoked.")
         }
+        Event::GrantSwept {
+            grant,
+            person,
+            found,
+            more,
+            not_looked_at,
+            possible,
+            ..
+        } => swept(grant, person, found, *more, not_looked_at, *possible),
+        Event::GrantSweepAccepted {
+            grant,
+            objects,
+            approvals,
+            ..
+        } => format!(
+            "{objects} objects of the sweep accepted by Approval {}: they stay (AccessGrant {grant}).",
+            approvals.join(" and ")
+        ),
+        Event::GrantSweepCleared {
+            grant, cleared_at, ..
+        } => format!("All that the sweep found is gone at {cleared_at} (AccessGrant {grant})."),
         Event::HoldPlaced {
             hold,
             tenant,
@@ -280,6 +301,50 @@ fn sentence(event: &Event) -> String {
             )
         }
     }
+}
+
+/// What was looked for after an end, and what was found.
+fn swept(
+    grant: &str,
+    person: &str,
+    found: &[Found],
+    more: usize,
+    not_looked_at: &[String],
+    possible: bool,
+) -> String {
+    if !possible {
+        return format!(
+            "Nothing that {person} could do under AccessGrant {grant} carries access on: nothing had to be looked for."
+        );
+    }
+    let object = |one: &Found| {
+        let place = match one.namespace.as_str() {
+            "" => String::new(),
+            namespace => format!("{namespace}/"),
+        };
+        format!(
+            "{}/{place}{} ({}, author {})",
+            one.kind,
+            one.name,
+            one.change.to_lowercase(),
+            one.author
+        )
+    };
+    let mut what: Vec<String> = found.iter().map(object).collect();
+    if more > 0 {
+        what.push(format!("and {more} more"));
+    }
+    let what = match what.is_empty() {
+        true => "nothing".to_owned(),
+        false => what.join(", "),
+    };
+    let gaps = match not_looked_at.is_empty() {
+        true => String::new(),
+        false => format!("; not looked at: {}", not_looked_at.join("; ")),
+    };
+    format!(
+        "Created or changed while {person} was let in, and there after the end: {what}{gaps} (AccessGrant {grant})."
+    )
 }
 
 fn by(who: Option<&str>) -> String {
@@ -396,6 +461,27 @@ mod tests {
             (
                 json!({"type": "notes.missed", "count": 2}),
                 "2 events are not here: the record took nothing and there was no room to keep them.",
+            ),
+            (
+                json!({"type": "grant.swept", "grant": "g", "uid": "u", "person": "jane", "sweptAt": "2026-01-01T00:00:00Z", "digest": "sha256:0a", "more": 2, "notLookedAt": ["tokens"], "possible": true,
+                    "found": [{"kind": "CronJob", "namespace": "acme-prod", "name": "n", "uid": "o", "change": "Created", "author": "unknown"}]}),
+                "Created or changed while jane was let in, and there after the end: CronJob/acme-prod/n (created, author unknown), and 2 more; not looked at: tokens (AccessGrant g).",
+            ),
+            (
+                json!({"type": "grant.swept", "grant": "g", "uid": "u", "person": "jane", "sweptAt": "2026-01-01T00:00:00Z", "possible": true}),
+                "Created or changed while jane was let in, and there after the end: nothing (AccessGrant g).",
+            ),
+            (
+                json!({"type": "grant.swept", "grant": "g", "uid": "u", "person": "jane", "sweptAt": "2026-01-01T00:00:00Z", "possible": false}),
+                "Nothing that jane could do under AccessGrant g carries access on: nothing had to be looked for.",
+            ),
+            (
+                json!({"type": "grant.sweep.accepted", "grant": "g", "uid": "u", "digest": "sha256:0a", "objects": 3, "approvals": ["keep"]}),
+                "3 objects of the sweep accepted by Approval keep: they stay (AccessGrant g).",
+            ),
+            (
+                json!({"type": "grant.sweep.cleared", "grant": "g", "uid": "u", "clearedAt": "2026-01-01T00:00:00Z"}),
+                "All that the sweep found is gone at 2026-01-01T00:00:00Z (AccessGrant g).",
             ),
             (
                 json!({"type": "hold.placed", "hold": "case-7", "tenant": "acme", "digest": "sha256:0a", "writtenBy": "legal"}),

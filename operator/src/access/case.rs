@@ -63,7 +63,12 @@ impl Seen {
 
     /// The decisions about a grant.
     pub fn approvals(&self, grant: &AccessGrant) -> &[Approval] {
-        let found = self.approvals.get(&grant.name_any());
+        self.decisions(&grant.name_any())
+    }
+
+    /// The decisions about grants of that name, whether there is one or not.
+    pub fn decisions(&self, grant: &str) -> &[Approval] {
+        let found = self.approvals.get(grant);
         found.map(Vec::as_slice).unwrap_or_default()
     }
 

@@ -17,6 +17,8 @@ pub mod reviewing;
 pub mod session;
 pub mod standing;
 mod status;
+pub mod sweep;
+pub mod sweeping;
 pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -50,6 +52,10 @@ pub struct Access {
     pub queue: Arc<Queue>,
     /// Tenants with grants whose end is not proven.
     pub ends: Arc<Queue>,
+    /// Tenants with grants after whose end it is to be looked.
+    pub sweeps: Arc<Queue>,
+    /// How that goes.
+    pub looks: sweeping::Looks,
     persons: RwLock<Arc<Persons>>,
     holding: Mutex<Holding>,
     progress: Mutex<HashMap<String, Progress>>,
@@ -67,6 +73,8 @@ impl Access {
         Self {
             queue,
             ends: Queue::new(),
+            sweeps: Queue::new(),
+            looks: sweeping::Looks::default(),
             persons: RwLock::default(),
             holding: Mutex::default(),
             progress: Mutex::default(),
@@ -170,6 +178,7 @@ pub fn begin(context: &Context) {
     for tenant in context.tenants() {
         context.access.queue.wake(&tenant);
         context.access.ends.wake(&tenant);
+        context.access.sweeps.wake(&tenant);
     }
     context.access.queue.wake(EVERYBODY);
     context.access.queue.wake(SESSIONS);

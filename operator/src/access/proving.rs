@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::binding;
 use super::proof::{Proof, Question, Round, Servers, Verdict};
 use super::reconcile::amend;
+use super::sweeping;
 use crate::cluster::ApiServers;
 use crate::context::Context;
 use crate::record::{Granted, Proven, RecordError, TenantRecord};
@@ -100,6 +101,9 @@ async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<
     } else {
         let done: Vec<String> = proven.into_keys().collect();
         context.access.forget_progress(&done);
+        if !done.is_empty() {
+            sweeping::wake(context, tenant);
+        }
     }
     context.metrics.ends(tenant, unproven, remains);
     // What was found is said on the grants.

@@ -18,7 +18,7 @@ use super::review::Next;
 use super::standing::Standing;
 use super::status::{self, Said};
 use super::why::Why;
-use super::{binding, proving, reviewing, session};
+use super::{binding, proving, reviewing, session, sweep, sweeping};
 use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
@@ -81,6 +81,10 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     if past_end == 0 && work.grants.values().any(proving::is_open) {
         context.access.ends.wake(tenant);
     }
+    let is_unswept = |granted: &Granted| !granted.is_live() && granted.sweep.is_none();
+    if past_end == 0 && work.grants.values().any(is_unswept) {
+        sweeping::wake(context, tenant);
+    }
     failed |= past_end > 0;
     if past_end == 0 {
         failed |= !cut_sessions(context, tenant, &work.grants).await;
@@ -103,6 +107,12 @@ fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, n
     }
     metrics.grants(tenant, &figures(work));
     metrics.past_end(tenant, past_end);
+    let open = work.grants.values().filter_map(|granted| granted.sweep.as_ref());
+    let since: Vec<i64> = open
+        .filter(|swept| swept.is_open())
+        .map(|swept| swept.looked_at().map_or(0, |at| at.as_second()))
+        .collect();
+    metrics.sweeps(tenant, since.len(), since.iter().min().copied());
 }
 
 /// Ends what ends, and records. Where the record takes nothing, nobody new is let in. Answers from what that was decided, what
@@ -159,6 +169,8 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
         ..Work::default()
     };
     let review = work.review.as_ref().map(|next| next.review.clone());
+    let record = seen.record.as_ref();
+    let tokens_open = record.and_then(|record| sweeping::tokens_open(context, record, now));
     for grant in &seen.grants {
         let asked = asked(context, grant);
         let mut standing = seen.standing(context, grant, &asked, review.as_ref(), now);
@@ -167,6 +179,9 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             standing = Standing::waits(Why::TooMany, Why::TooMany.meaning());
         }
         note(context, &mut work.grants, grant, &standing, now);
+        if let Some(granted) = work.grants.get_mut(&uid).filter(|one| one.is_live()) {
+            granted.tokens_open = granted.tokens_open.take().or_else(|| tokens_open.clone());
+        }
         work.standings.push(Stands {
             grant: grant.clone(),
             asked,
@@ -183,6 +198,7 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             close(context, uid, granted, Why::Deleted, now);
         }
     }
+    sweeping::accept(context, seen, &mut work.grants, now);
     work.grants
         .retain(|uid, granted| is_there(uid) || !is_forgotten(granted, now));
     work
@@ -197,7 +213,7 @@ fn is_forgotten(granted: &Granted, now: Timestamp) -> bool {
     let over = granted.not_after.parse::<Timestamp>().ok();
     let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
     let is_over = forgotten.is_none_or(|forgotten| forgotten < now);
-    !granted.is_live() && granted.proof.is_some() && is_over
+    !granted.is_live() && granted.proof.is_some() && !sweep::is_open(granted) && is_over
 }
 
 /// Brings what is remembered to where a grant stands.
@@ -247,6 +263,7 @@ fn note(
 fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Timestamp) {
     if granted.ended.is_none() {
         granted.sessions_in = sessions_in(context, granted);
+        granted.sweep = sweeping::not_possible(context, granted, now);
         granted.ended = Some(End {
             at: now.to_string(),
             why: why.as_str().into(),
@@ -343,6 +360,8 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         ended: None,
         sessions_in: Vec::new(),
         proof: None,
+        tokens_open: None,
+        sweep: None,
     }
 }
 
@@ -609,6 +628,7 @@ async fn say(
             asked,
             needed,
             sessions: &sessions,
+            unswept: context.access.looks.why(&grant.spec.tenant_ref.name),
         };
         if let Some(next) = status::grant(grant, &said, now) {
             announce(context, grant, standing, granted.is_some()).await;
@@ -622,6 +642,10 @@ async fn say(
         }
         let look = seen.look(asked, now);
         for approval in seen.approvals(grant) {
+            if let Some(next) = of_a_sweep(context, seen, &work.grants, approval, now) {
+                failed |= !say_approval(context, next).await;
+                continue;
+            }
             let is_used = granted.is_some_and(|granted| {
                 let mut by = granted.approved_by.iter();
                 by.any(|by| Some(&by.uid) == approval.uid().as_ref())
@@ -631,9 +655,26 @@ async fn say(
         }
     }
     for approval in seen.stray_approvals() {
-        failed |= !say_approval(context, status::approval_of_nothing(approval, now)).await;
+        let next = of_a_sweep(context, seen, &work.grants, approval, now)
+            .unwrap_or_else(|| status::approval_of_nothing(approval, now));
+        failed |= !say_approval(context, next).await;
     }
     failed
+}
+
+/// What is to be said of an Approval about what was made meanwhile; nothing where it is none.
+fn of_a_sweep(
+    context: &Context,
+    seen: &Seen,
+    grants: &Grants,
+    approval: &Approval,
+    now: Timestamp,
+) -> Option<Option<Approval>> {
+    let granted = sweeping::concerned(grants, approval)?;
+    let (record, swept) = (seen.record.as_ref()?, granted.sweep.as_ref()?);
+    let asked = sweeping::asked(context, record, granted, swept);
+    let look = seen.look(&asked, now);
+    Some(status::sweep_approval(approval, &look, swept, now))
 }
 
 async fn say_approval(context: &Context, next: Option<Approval>) -> bool {

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use tenure_crds::access_grant::SessionAccount;
+use tenure_crds::access_grant::{SessionAccount, Sweep, SweepFinding};
+use tenure_crds::approval::Action;
 use tenure_crds::approval::ApprovalStatus;
 use tenure_crds::words::PendingApproval;
 use tenure_crds::{AccessGrant, AccessGrantStatus, Approval};
@@ -15,12 +16,14 @@ use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Standing as Decision, VoidReason,
     condition as approval_condition, standing as decision,
 };
-use crate::record::Granted;
+use crate::record::{Finding, Granted, How, Swept};
 use crate::tenant::status::said;
 
 /// The last token of a session is fetched this long before its end: none lives shorter than ten minutes, and each ends a minute
 /// before the grant.
 const LAST_FETCH: SignedDuration = SignedDuration::from_mins(11);
+/// How many findings the effect of an acceptance names; all of them stand in the status.
+const NAMED_IN_EFFECT: usize = 16;
 
 /// What is known of a grant when its status is written.
 pub struct Said<'a> {
@@ -38,6 +41,8 @@ pub struct Said<'a> {
     pub needed: i32,
     /// Where the accounts of sessions are.
     pub sessions: &'a str,
+    /// Why it could not be looked after its end, where it could not.
+    pub unswept: Option<String>,
 }
 
 impl Said<'_> {
@@ -86,6 +91,9 @@ pub fn grant(grant: &AccessGrant, what: &Said<'_>, now: Timestamp) -> Option<Acc
             })
             .unwrap_or_default(),
         remaining: what.progress.remaining.clone(),
+        sweep: granted
+            .and_then(|granted| granted.sweep.as_ref())
+            .and_then(sweep),
         pending_approvals: pending(grant, what),
     };
     (next != before).then(|| AccessGrant {
@@ -160,6 +168,8 @@ fn conditions(
             if let Some(granted) = said.granted {
                 let (status, reason, message) = proof(granted, said.progress);
                 conditions.push(make("EndProven", status, reason, &message));
+                let (status, reason, message) = swept(granted, said.unswept.as_deref());
+                conditions.push(make("Swept", status, reason, &message));
                 conditions.push(approved(!granted.approved_by.is_empty()));
             }
             conditions
@@ -215,7 +225,117 @@ fn proof(granted: &Granted, progress: &Progress) -> (&'static str, &'static str,
     }
 }
 
+/// Whether nothing stays that could carry the access on.
+fn swept(granted: &Granted, unswept: Option<&str>) -> (&'static str, &'static str, String) {
+    let Some(swept) = &granted.sweep else {
+        return match unswept {
+            Some(why) => (
+                "Unknown",
+                "CouldNotLook",
+                format!("what was created or changed meanwhile is not known: {why}"),
+            ),
+            None => (
+                "Unknown",
+                "NotLookedYet",
+                "what was created or changed meanwhile is looked for once the end is proven, or a minute after it".into(),
+            ),
+        };
+    };
+    let Some(settled) = &swept.settled else {
+        let message = format!(
+            "{}: remove what status.sweep names, or have it accepted (AcceptSweep) by somebody who is neither the person nor who asked",
+            stays(swept, &granted.person)
+        );
+        return ("False", "Open", message);
+    };
+    let objects = settled.objects;
+    let message = match settled.how {
+        How::NotPossible => format!(
+            "{} lets nobody create or change what carries access on: nothing had to be looked for",
+            granted.role
+        ),
+        How::NothingFound => {
+            "nothing that could carry access on was created or changed meanwhile and is there".into()
+        }
+        How::Removed => format!("all {objects} objects that were created or changed meanwhile are gone"),
+        How::Accepted => {
+            let by: Vec<&str> = settled.approvals.iter().map(|by| by.name.as_str()).collect();
+            format!(
+                "{objects} objects that were created or changed meanwhile stay, by Approval {}; the record names them",
+                by.join(" and ")
+            )
+        }
+    };
+    ("True", settled.how.as_str(), message)
+}
+
+fn stays(swept: &Swept, person: &str) -> String {
+    let gaps = match swept.not_looked_at.len() {
+        0 => String::new(),
+        _ => "; not everything could be looked at (status.sweep.notLookedAt)".into(),
+    };
+    match swept.objects() {
+        0 => format!("nothing was found that was created or changed while {person} was let in{gaps}"),
+        objects => format!(
+            "{objects} objects are there that were created or changed while {person} was let in{gaps}"
+        ),
+    }
+}
+
+/// What is open; what was settled stands on record.
+fn sweep(swept: &Swept) -> Option<Sweep> {
+    swept.is_open().then(|| Sweep {
+        looked_at: swept.at.clone(),
+        findings: swept.findings.iter().map(finding).collect(),
+        more: i32::try_from(swept.more).unwrap_or(i32::MAX),
+        not_looked_at: swept.not_looked_at.clone(),
+    })
+}
+
+fn finding(finding: &Finding) -> SweepFinding {
+    let namespace = Some(finding.namespace.clone());
+    SweepFinding {
+        kind: finding.kind.clone(),
+        namespace: namespace.filter(|namespace| !namespace.is_empty()),
+        name: finding.name.clone(),
+        uid: finding.uid.clone(),
+        change: finding.change.as_str().into(),
+        at: finding.when.clone(),
+        author: finding.author().into(),
+        claimed_manager: finding.claimed.clone(),
+    }
+}
+
+/// What somebody is asked to accept, where something is open.
+fn to_accept(granted: &Granted) -> Option<PendingApproval> {
+    let swept = granted.sweep.as_ref().filter(|swept| swept.is_open())?;
+    let named = swept.findings.iter().take(NAMED_IN_EFFECT);
+    let mut what: Vec<String> = named.map(ToString::to_string).collect();
+    let others = swept.objects() - what.len();
+    if others > 0 {
+        what.push(format!("and {others} more"));
+    }
+    what.extend(swept.not_looked_at.iter().cloned());
+    let effect = format!(
+        "this stays after the access of {} as {} to {}: {}",
+        granted.person,
+        granted.role,
+        granted.namespaces.join(", "),
+        what.join("; ")
+    );
+    Some(PendingApproval {
+        action: Action::AcceptSweep,
+        digest: swept.digest.clone(),
+        digest_version: DIGEST_VERSION,
+        approvals_needed: 1,
+        effect,
+    })
+}
+
 fn pending(grant: &AccessGrant, said: &Said<'_>) -> Vec<PendingApproval> {
+    if let Standing::Ended { .. } = said.standing {
+        return said.granted.and_then(to_accept).into_iter().collect();
+    }
     let waits = match said.standing {
         Standing::Pending { why, .. } => *why != Why::Scheduled,
         Standing::Active { approvals, .. } => approvals.is_empty(),
@@ -268,6 +388,27 @@ pub fn approval(
         _ if is_used || used_before => ("True", "Used", "the approval was acted on".to_owned()),
         Standing::Ended { .. } => approval_condition(&Decision::Void(VoidReason::Settled)),
         _ => approval_condition(&decision(approval, look)),
+    };
+    approval_said(approval, valid, is_used, now)
+}
+
+/// An Approval about what a sweep found, with its new status where it differs from what it says.
+pub fn sweep_approval(
+    approval: &Approval,
+    look: &Look<'_>,
+    swept: &Swept,
+    now: Timestamp,
+) -> Option<Approval> {
+    let mut used = swept.settled.iter().flat_map(|settled| &settled.approvals);
+    let is_used = used.any(|by| Some(&by.uid) == approval.metadata.uid.as_ref());
+    let used_before = approval
+        .status
+        .as_ref()
+        .is_some_and(|status| status.used_at.is_some());
+    let valid = match swept.settled {
+        _ if is_used || used_before => ("True", "Used", "the approval was acted on".to_owned()),
+        Some(_) => approval_condition(&Decision::Void(VoidReason::Settled)),
+        None => approval_condition(&decision(approval, look)),
     };
     approval_said(approval, valid, is_used, now)
 }

@@ -14,6 +14,8 @@ use tenure_crds::{
     AccessGrantSpec, AttestationSpec, CustomerTenantSpec, LegalHoldSpec, TenancyPolicySpec,
 };
 
+use crate::record::Finding;
+
 /// Version of the field lists in use. A change of a list is a new version.
 pub const DIGEST_VERSION: i32 = 1;
 
@@ -24,6 +26,21 @@ pub struct TakenOver {
     pub name: String,
     /// Its uid: a namespace made anew under the same name was never looked at.
     pub uid: String,
+}
+
+/// What was found after a grant's end and is there still (action `AcceptSweep`).
+#[derive(Clone, Copy, Debug)]
+pub struct Stays<'a> {
+    /// The tenant's UUID.
+    pub tenant_id: &'a str,
+    /// The grant's uid.
+    pub uid: &'a str,
+    /// The person let in, by StaffMember name.
+    pub person: &'a str,
+    /// All that is there, named or not.
+    pub findings: &'a [Finding],
+    /// What was not looked at and cannot be any more.
+    pub not_looked_at: &'a [String],
 }
 
 /// What is decided on.
@@ -39,6 +56,8 @@ pub enum Subject<'a> {
     HoldRelease(&'a LegalHoldSpec),
     /// Access for one person (`Activate`); with the object's uid, because one that was made again is another grant.
     GrantActivate(&'a AccessGrantSpec, &'a str),
+    /// That what was created or changed during a grant's window stays (`AcceptSweep`).
+    SweepAccept(&'a Stays<'a>),
 }
 
 impl Subject<'_> {
@@ -50,6 +69,7 @@ impl Subject<'_> {
             Self::PolicyLoosen(_) => Action::Loosen,
             Self::HoldRelease(_) => Action::ReleaseHold,
             Self::GrantActivate(..) => Action::Activate,
+            Self::SweepAccept(_) => Action::AcceptSweep,
         }
     }
 
@@ -59,7 +79,7 @@ impl Subject<'_> {
             Self::TenantAmend(_) | Self::TenantAdopt(..) => "CustomerTenant",
             Self::PolicyLoosen(_) => "TenancyPolicy",
             Self::HoldRelease(_) => "LegalHold",
-            Self::GrantActivate(..) => "AccessGrant",
+            Self::GrantActivate(..) | Self::SweepAccept(_) => "AccessGrant",
         }
     }
 }
@@ -134,7 +154,51 @@ fn fields_v1(subject: &Subject<'_>) -> Value {
         Subject::PolicyLoosen(spec) => policy_v1(spec).into(),
         Subject::HoldRelease(spec) => hold_v1(spec).into(),
         Subject::GrantActivate(spec, uid) => grant_v1(spec, uid).into(),
+        Subject::SweepAccept(stays) => sweep_v1(stays).into(),
     }
+}
+
+fn sweep_v1(stays: &Stays<'_>) -> Map<String, Value> {
+    // Without `..`: a new field must be put into a new version of the list.
+    let Stays {
+        tenant_id,
+        uid,
+        person,
+        findings,
+        not_looked_at,
+    } = stays;
+    let mut fields = Map::new();
+    put(&mut fields, "tenantID", tenant_id);
+    put(&mut fields, "uid", uid);
+    put(&mut fields, "person", person);
+    let findings: Vec<Value> = findings.iter().map(|one| finding_v1(one).into()).collect();
+    put(&mut fields, "findings", &findings);
+    put(&mut fields, "notLookedAt", not_looked_at);
+    fields
+}
+
+fn finding_v1(finding: &Finding) -> Map<String, Value> {
+    // Without `..`: a new field must be put into a new version of the list.
+    let Finding {
+        kind,
+        namespace,
+        name,
+        uid,
+        change,
+        when,
+        author,
+        claimed,
+    } = finding;
+    let mut fields = Map::new();
+    put(&mut fields, "kind", kind);
+    put(&mut fields, "namespace", namespace);
+    put(&mut fields, "name", name);
+    put(&mut fields, "uid", uid);
+    put(&mut fields, "change", change.as_str());
+    put(&mut fields, "when", when);
+    put(&mut fields, "author", author);
+    put(&mut fields, "claimed", claimed);
+    fields
 }
 
 fn grant_v1(spec: &AccessGrantSpec, uid: &str) -> Map<String, Value> {
@@ -493,6 +557,55 @@ mod tests {
             let changed: AccessGrantSpec = serde_json::from_value(changed).unwrap();
             assert_ne!(digest(&changed), digest(&grant), "{pointer}");
         }
+    }
+
+    #[test]
+    fn the_digest_of_a_sweep_never_changes_and_hangs_on_every_field_of_what_stays() {
+        let findings = || -> Value {
+            json!([
+                {"kind": "CronJob", "namespace": "acme-prod", "name": "nightly", "uid": "o-1", "change": "Created",
+                    "when": "2026-03-01T09:00:00Z", "claimed": "kubectl-create"},
+                {"kind": "CertificateSigningRequest", "name": "csr", "uid": "o-2", "change": "Changed", "author": "worker"}
+            ])
+        };
+        let digest = |findings: &Value, uid: &str, person: &str, gaps: &[String]| {
+            let findings: Vec<Finding> = serde_json::from_value(findings.clone()).unwrap();
+            current_digest(&Subject::SweepAccept(&Stays {
+                tenant_id: "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11",
+                uid,
+                person,
+                findings: &findings,
+                not_looked_at: gaps,
+            }))
+        };
+        let gaps = ["tokens".to_owned()];
+        let before = digest(&findings(), "u-1", "worker", &gaps);
+        assert_eq!(
+            before, "sha256:0",
+            "made in the field: approvals hang on it"
+        );
+        for (pointer, value) in [
+            ("/0/kind", "Pod"),
+            ("/0/namespace", "acme-test"),
+            ("/0/name", "daily"),
+            ("/0/uid", "o-3"),
+            ("/0/change", "Changed"),
+            ("/0/when", "2026-03-01T09:00:01Z"),
+            ("/0/claimed", "helm"),
+            ("/1/author", "other"),
+        ] {
+            let mut changed = findings();
+            *changed.pointer_mut(pointer).unwrap() = json!(value);
+            assert_ne!(digest(&changed, "u-1", "worker", &gaps), before, "{pointer}");
+        }
+        let mut turned = findings();
+        turned.as_array_mut().unwrap().reverse();
+        assert_eq!(digest(&turned, "u-1", "worker", &gaps), before);
+        turned.as_array_mut().unwrap().pop();
+        assert_ne!(digest(&turned, "u-1", "worker", &gaps), before);
+        assert_ne!(digest(&findings(), "u-2", "worker", &gaps), before);
+        assert_ne!(digest(&findings(), "u-1", "other", &gaps), before);
+        assert_ne!(digest(&findings(), "u-1", "worker", &[]), before);
     }
 
     fn with<T: Serialize + DeserializeOwned>(spec: &T, pointer: &str, value: &str) -> T {

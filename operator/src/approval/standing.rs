@@ -1,8 +1,8 @@
 //! Whether an approval counts, and whether those that count suffice.
 //!
 //! Separation of duties (DSA 2.4) is between persons. Where a person is not known it compares the user
-//! names admission stamped, and says so: such an approval is marked `IdentityOnly`. To let somebody in (`Activate`) only a
-//! known person's decision counts.
+//! names admission stamped, and says so: such an approval is marked `IdentityOnly`. To let somebody in (`Activate`), and to let stay
+//! what was made meanwhile (`AcceptSweep`), only a known person's decision counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -206,7 +206,7 @@ impl VoidReason {
                 "it was made while the guard that stamps approvers was not proven alive; write a new one"
             }
             Self::SelfApproval => {
-                "the approver is the one who asked, or who would be let in; somebody else must decide (DSA 2.4)"
+                "the approver is the one who asked, or who is or was let in; somebody else must decide (DSA 2.4)"
             }
             Self::ApproverUnknown => {
                 "the approver's user name belongs to no known person, or to several; have the identity sync list it with one StaffMember"
@@ -267,7 +267,8 @@ fn check(approval: &Approval, context: &Context<'_>) -> Result<Counted, VoidReas
     if is_own(asked, by, context.persons) {
         return Err(VoidReason::SelfApproval);
     }
-    if asked.action == Action::Activate && person.is_none() {
+    let concerns_access = matches!(asked.action, Action::Activate | Action::AcceptSweep);
+    if concerns_access && person.is_none() {
         return Err(VoidReason::ApproverUnknown);
     }
     let at = made_at(approval);
@@ -659,6 +660,40 @@ mod tests {
         for own in ["worker", "worker-admin"] {
             assert_eq!(by(own), Standing::Void(VoidReason::SelfApproval), "{own}");
         }
+    }
+
+    #[test]
+    fn what_was_made_meanwhile_stays_by_the_word_of_another_known_person() {
+        let asked = Asked {
+            action: Action::AcceptSweep,
+            kind: "AccessGrant".into(),
+            requester: Requester::User("lead".into()),
+            person: Some("worker".into()),
+            ..asked()
+        };
+        let by = |name: &str| {
+            let patch = json!({
+                "/spec/action": "AcceptSweep", "/spec/subject/kind": "AccessGrant",
+                "/spec/approver/username": name
+            });
+            judge(patch, Some(&asked), false)
+        };
+        for own in ["worker", "worker-admin", "lead", "lead-admin"] {
+            assert_eq!(by(own), Standing::Void(VoidReason::SelfApproval), "{own}");
+        }
+        assert_eq!(by("approver"), Standing::Void(VoidReason::ApproverUnknown));
+        let other = Asked {
+            requester: Requester::Nobody,
+            ..asked.clone()
+        };
+        let patch = json!({
+            "/spec/action": "AcceptSweep", "/spec/subject/kind": "AccessGrant",
+            "/spec/approver/username": "lead"
+        });
+        assert!(matches!(
+            judge(patch, Some(&other), false),
+            Standing::Counts(_)
+        ));
     }
 
     #[test]

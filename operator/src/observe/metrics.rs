@@ -40,6 +40,8 @@ pub struct Metrics {
     review_revoked: IntGaugeVec,
     ends_unproven: IntGaugeVec,
     ends_remaining: IntGaugeVec,
+    sweeps_open: IntGaugeVec,
+    sweep_open_since: IntGaugeVec,
     holds: IntGaugeVec,
     holds_due: IntGauge,
     attestations: IntGaugeVec,
@@ -191,6 +193,16 @@ impl Metrics {
                 "Grants that have ended whose person is still let do what they allowed, by something else.",
                 &["customertenant"],
             ),
+            sweeps_open: new.gauges(
+                "tenure_access_sweeps_open",
+                "Grants that have ended of which objects stay that were created or changed meanwhile, and nobody accepted them.",
+                &["customertenant"],
+            ),
+            sweep_open_since: new.gauges(
+                "tenure_access_sweep_open_timestamp_seconds",
+                "Unix time since which the oldest of them is open; 0 if none is.",
+                &["customertenant"],
+            ),
             holds: new.gauges(
                 "tenure_legal_holds",
                 "LegalHolds by where they stand: holding, unrecorded (it stands and is not on record), gone (on record, and its object is gone), released.",
@@ -330,6 +342,8 @@ impl Metrics {
             &self.past_end,
             &self.ends_unproven,
             &self.ends_remaining,
+            &self.sweeps_open,
+            &self.sweep_open_since,
         ] {
             let _ = gauge.remove_label_values(&[tenant]);
         }
@@ -477,6 +491,16 @@ impl Metrics {
         self.ends_remaining
             .with_label_values(&[tenant])
             .set(count(remaining));
+    }
+
+    /// Says how many sweeps of a tenant's grants are open, and since when the oldest is.
+    pub fn sweeps(&self, tenant: &str, open: usize, since: Option<i64>) {
+        self.sweeps_open
+            .with_label_values(&[tenant])
+            .set(count(open));
+        self.sweep_open_since
+            .with_label_values(&[tenant])
+            .set(since.unwrap_or_default());
     }
 
     /// Says how many LegalHolds stand where.

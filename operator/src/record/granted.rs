@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tenure_evidence::Event;
 
-use super::Allowed;
+use super::{Allowed, Swept};
 
 /// One grant that was, or is, active. Kept by the uid of its object.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -58,6 +58,12 @@ pub struct Granted {
     /// The proof of it: every API server was asked, and said no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proven>,
+    /// Since when, in its window, the operator cannot say that tokens were refused, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_open: Option<String>,
+    /// What was looked for after its end, and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Swept>,
 }
 
 /// The proof of an end (DSA 2.13).
@@ -173,6 +179,10 @@ impl Granted {
                 first_yes: proof.first_yes.clone(),
                 last_yes: proof.last_yes.clone(),
             });
+        }
+        if let Some(swept) = &self.sweep {
+            let before = before.and_then(|before| before.sweep.as_ref());
+            events.extend(swept.events(uid, self, before));
         }
         events
     }

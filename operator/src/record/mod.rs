@@ -17,6 +17,7 @@ pub mod open;
 mod personal;
 mod records;
 mod reviewed;
+mod swept;
 mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ pub use notes::Notes;
 pub use personal::without_personal_data;
 pub use records::Records;
 pub use reviewed::{Decided, Line, Review, declared, named};
+pub use swept::{Changed, Finding, How, Settled, Swept};
 pub use tasks::{attend, follow, settle};
 
 use crate::approval::{Subject, current_digest};
