@@ -263,6 +263,11 @@ pub struct AccessFacts {
     pub remaining: Vec<String>,
     /// Grants that have ended, without a no from every API server.
     pub unproven: Vec<String>,
+    /// Grants that have ended, of which for more than a day something stays that was created or changed meanwhile, and nobody
+    /// accepted it.
+    pub sweeps_open: Vec<String>,
+    /// Grants that have ended, after which it could not be looked for that.
+    pub unswept: Vec<String>,
     /// Live emergency access that nobody approved yet.
     pub unapproved: Vec<String>,
     /// Live grants to a shared account, each with the customer's reference: shown.

@@ -38,6 +38,8 @@ pub enum Reason {
     IdentityOnly,
     /// A grant has ended, and not every API server has said no.
     EndNotProven,
+    /// What was created or changed while a grant let somebody in could not be looked for.
+    SweepNotMade,
     /// Emergency access is live, and nobody else has approved it yet.
     BreakGlassUnapproved,
     /// No agreement of the profile is in force yet.
@@ -102,6 +104,8 @@ pub enum Reason {
     AccessPastEnd,
     /// Access that has ended is still allowed.
     AccessRemains,
+    /// What was created or changed while a grant let somebody in stays, and nobody accepted it within a day.
+    SweepOpen,
     /// A live grant rests on what no longer holds.
     GrantUnfounded,
     /// A reviewer revoked an access that still stands.
@@ -127,7 +131,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 59] = [
         Self::AsObserved,
         Self::LegalClause,
         Self::ProfileNotAgreed,
@@ -144,6 +148,7 @@ impl Reason {
         Self::NeverEvaluated,
         Self::IdentityOnly,
         Self::EndNotProven,
+        Self::SweepNotMade,
         Self::BreakGlassUnapproved,
         Self::AgreementNotInForce,
         Self::ObserveOnly,
@@ -175,6 +180,7 @@ impl Reason {
         Self::ForbiddenRule,
         Self::AccessPastEnd,
         Self::AccessRemains,
+        Self::SweepOpen,
         Self::GrantUnfounded,
         Self::RevokedAccessStands,
         Self::StorageOutsideBaseline,
@@ -206,6 +212,7 @@ impl Reason {
             Self::NeverEvaluated => "NeverEvaluated",
             Self::IdentityOnly => "IdentityOnly",
             Self::EndNotProven => "EndNotProven",
+            Self::SweepNotMade => "SweepNotMade",
             Self::BreakGlassUnapproved => "BreakGlassUnapproved",
             Self::AgreementNotInForce => "AgreementNotInForce",
             Self::ObserveOnly => "ObserveOnly",
@@ -237,6 +244,7 @@ impl Reason {
             Self::ForbiddenRule => "ForbiddenRule",
             Self::AccessPastEnd => "AccessPastEnd",
             Self::AccessRemains => "AccessRemains",
+            Self::SweepOpen => "SweepOpen",
             Self::GrantUnfounded => "GrantUnfounded",
             Self::RevokedAccessStands => "RevokedAccessStands",
             Self::StorageOutsideBaseline => "StorageOutsideBaseline",
@@ -284,6 +292,9 @@ impl Reason {
             }
             Self::EndNotProven => {
                 "grants that have ended without a no from every API server: their condition EndProven says which did not answer, or that a managed control plane hides them"
+            }
+            Self::SweepNotMade => {
+                "it could not be looked for what was created or changed while grants let somebody in: their condition Swept says why"
             }
             Self::BreakGlassUnapproved => {
                 "emergency access that nobody else has approved yet: approve or revoke it; it ends 24 hours after it began"
@@ -361,6 +372,9 @@ impl Reason {
             }
             Self::AccessRemains => {
                 "a grant has ended and an API server still says yes: delete what gives it, or ask for it by a grant"
+            }
+            Self::SweepOpen => {
+                "for more than a day there is what was created or changed while grants let somebody in: remove what their status.sweep names, or have it accepted"
             }
             Self::GrantUnfounded => {
                 "live grants that rest on what no longer holds: they must have ended; revoke them, and look at the operator's log"

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde::Serialize;
+use tenure_crds::access_grant::SweepFinding;
 use tenure_crds::{AccessGrant, AccessGrantStatus};
 
 use super::{condition, is_true};
@@ -13,7 +14,8 @@ use crate::{Outcome, output};
 
 const HELP: &str = "\
 Lists the grants of a tenant, or of all: who, as what, where, until when, and the state the operator
-found with its reason. Grants that are over and proven so are left out, but for --all.
+found with its reason. Grants that are over and proven so are left out, but for --all, and but for
+those after which something stays that was created or changed meanwhile.
 
 States
   New       the operator has not looked at it, or not at what was changed last
@@ -56,6 +58,8 @@ struct Row {
     approvals_needed: i32,
     /// What still answers yes although the grant has ended.
     remaining: Vec<String>,
+    /// What was created or changed meanwhile and is there, what of it was not looked at, and why nothing is known of it.
+    stays: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -86,7 +90,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 /// What is to be shown: what is open first, what ends first before the others.
 fn rows(grants: &[AccessGrant], tenant: Option<&str>, all: bool) -> Vec<Row> {
     let is_asked = |row: &Row| {
-        tenant.is_none_or(|tenant| row.tenant == tenant) && (all || row.state != State::Ended)
+        tenant.is_none_or(|tenant| row.tenant == tenant) && (all || row.state != State::Ended || !row.stays.is_empty())
     };
     let mut rows: Vec<Row> = grants.iter().map(row).filter(is_asked).collect();
     rows.sort_by_cached_key(|row| {
@@ -135,7 +139,44 @@ fn row(grant: &AccessGrant) -> Row {
             .max()
             .unwrap_or(0),
         remaining: status.remaining.clone(),
+        stays: stays(status),
     }
+}
+
+/// What stays of a grant that has ended, one line each.
+fn stays(status: &AccessGrantStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(sweep) = &status.sweep {
+        lines.extend(sweep.findings.iter().map(found));
+        if sweep.more > 0 {
+            lines.push(format!("and {} more", sweep.more));
+        }
+        lines.extend(sweep.not_looked_at.iter().cloned());
+    }
+    let unknown = condition(&status.conditions, "Swept").filter(|it| it.reason == "CouldNotLook");
+    lines.extend(unknown.map(|it| it.message.clone()));
+    lines
+}
+
+/// An object that was created or changed, in one line.
+pub fn found(one: &SweepFinding) -> String {
+    let place = match &one.namespace {
+        Some(namespace) => format!("{namespace}/"),
+        None => String::new(),
+    };
+    let when = match &one.at {
+        Some(at) => format!(" {at}"),
+        None => ", nobody knows when".into(),
+    };
+    let claimed = match &one.claimed_manager {
+        Some(manager) => format!(" (claimed: {manager})"),
+        None => String::new(),
+    };
+    let change = one.change.to_lowercase();
+    format!(
+        "{}/{place}{}: {change}{when}, author {}{claimed}",
+        one.kind, one.name, one.author
+    )
 }
 
 /// What the operator's conditions say. What it has not said counts as open, never as over.
@@ -203,6 +244,9 @@ fn table(rows: &[Row], tenant: Option<&str>) -> String {
                 "  still answers yes: {}\n",
                 output::plain(remaining)
             ));
+        }
+        for stays in &row.stays {
+            text.push_str(&format!("  made meanwhile: {}\n", output::plain(stays)));
         }
         if row.approvals_needed > 0 {
             text.push_str(&format!(
@@ -360,7 +404,7 @@ new: the operator has not looked at it yet
             json!([{
                 "name": "left", "tenant": "other", "person": "jane", "role": "viewer", "namespaces": ["other-prod"],
                 "notAfter": "2026-02-01T10:00:00Z", "state": "Unproven", "reason": "StillAllowed", "message": "because StillAllowed",
-                "breakGlass": false, "approvalsNeeded": 0, "remaining": ["jane get pods by ClusterRoleBinding x"],
+                "breakGlass": false, "approvalsNeeded": 0, "remaining": ["jane get pods by ClusterRoleBinding x"], "stays": [],
             }])
         );
     }
@@ -400,6 +444,49 @@ new: the operator has not looked at it yet
             text.contains("g: because BreakGlass\n  to decide on it: kubectl tenure approve g "),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_stays_of_a_grant_that_is_over_is_listed_until_somebody_decided() {
+        let over = |more: Value, swept: (&str, &str, &str)| {
+            let conditions = [
+                ("Ended", "True", "Expired"),
+                ("EndProven", "True", "Proven"),
+                swept,
+            ];
+            grant("g", "acme", "2026-02-01T10:00:00Z", &conditions, more)
+        };
+        let open = json!({
+            "activeSince": "2026-02-01T08:00:00Z",
+            "pendingApprovals": [{"action": "AcceptSweep", "digest": "sha256:0", "digestVersion": 1, "approvalsNeeded": 1, "effect": "e"}],
+            "sweep": {
+                "lookedAt": "2026-02-01T10:00:05Z", "more": 2, "notLookedAt": ["tokens"],
+                "findings": [
+                    {"kind": "CronJob", "namespace": "acme-prod", "name": "n", "uid": "o", "change": "Created",
+                        "at": "2026-02-01T09:00:00Z", "author": "unknown", "claimedManager": "kubectl-create"},
+                    {"kind": "CertificateSigningRequest", "name": "c", "uid": "p", "change": "Changed", "author": "jane"}
+                ]
+            }
+        });
+        let rows = |grant| rows(&[grant], None, false);
+        let shown = rows(over(open, ("Swept", "False", "Open")));
+        let text = table(&shown, None);
+        let expect = "
+g: because Expired
+  made meanwhile: CronJob/acme-prod/n: created 2026-02-01T09:00:00Z, author unknown (claimed: kubectl-create)
+  made meanwhile: CertificateSigningRequest/c: changed, nobody knows when, author jane
+  made meanwhile: and 2 more
+  made meanwhile: tokens
+  to decide on it: kubectl tenure approve g --reason '...'
+";
+        assert!(text.ends_with(expect), "{text}");
+        let settled = json!({"activeSince": "2026-02-01T08:00:00Z"});
+        assert_eq!(
+            rows(over(settled.clone(), ("Swept", "True", "Accepted"))),
+            []
+        );
+        let unknown = rows(over(settled, ("Swept", "Unknown", "CouldNotLook")));
+        assert_eq!(unknown[0].stays, ["because CouldNotLook"]);
     }
 
     #[test]

@@ -8,12 +8,15 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
+use tenure_crds::access_grant::Sweep;
+use tenure_crds::approval::Action;
 use tenure_crds::words::PendingApproval;
 use tenure_crds::{
     AccessGrant, AccessGrantSpec, CustomerTenant, LegalHold, LegalHoldSpec, StaffMember,
     TenancyPolicy,
 };
 
+use super::status::found;
 use crate::cluster::said;
 
 /// A kind whose objects wait for approvals.
@@ -129,6 +132,7 @@ impl Subject {
             text.push_str(&about_grant(&spec));
             text.push_str(&about_person(client, &spec).await);
             text.push_str(&about_role(client, &spec.role).await);
+            text.push_str(&about_sweep(&pending, &object)?);
         }
         if target.kind == Kind::LegalHold {
             text.push_str(&about_hold(&spec(&object)?));
@@ -263,6 +267,27 @@ fn about_grant(spec: &AccessGrantSpec) -> String {
     let asked = spec.requested_by.as_deref().unwrap_or("(not stamped)");
     line(&mut text, "Asked by", asked);
     text
+}
+
+/// Everything that stays once what was made meanwhile is accepted.
+fn about_sweep(pending: &PendingApproval, object: &DynamicObject) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if pending.action != Action::AcceptSweep {
+        return Ok(text);
+    }
+    let name = object.name_any();
+    let sweep: Sweep = serde_json::from_value(object.data["status"]["sweep"].clone())
+        .with_context(|| format!("what stays of {name} cannot be read by this version"))?;
+    line(&mut text, "Looked at", &sweep.looked_at);
+    let findings = sweep.findings.iter().map(found);
+    let more = (sweep.more > 0).then(|| format!("and {} more", sweep.more));
+    for (index, what) in findings.chain(more).enumerate() {
+        line(&mut text, if index == 0 { "Stays" } else { "" }, &what);
+    }
+    for what in &sweep.not_looked_at {
+        line(&mut text, "Not seen", what);
+    }
+    Ok(text)
 }
 
 fn about_hold(spec: &LegalHoldSpec) -> String {
@@ -481,6 +506,30 @@ mod tests {
 "
         );
         assert_eq!(text, expect);
+    }
+
+    #[test]
+    fn whoever_accepts_a_sweep_reads_every_object_that_stays() {
+        let pending: PendingApproval = serde_json::from_value(waits("AcceptSweep")).unwrap();
+        let sweep = json!({"sweep": {
+            "lookedAt": "2026-02-01T10:00:05Z", "more": 1, "notLookedAt": ["tokens"],
+            "findings": [
+                {"kind": "CronJob", "namespace": "acme-prod", "name": "n", "uid": "o", "change": "Created",
+                    "at": "2026-02-01T09:00:00Z", "author": "unknown", "claimedManager": "kubectl-create"},
+                {"kind": "ClusterRoleBinding", "name": "b", "uid": "p", "change": "Changed", "author": "unknown"}
+            ]
+        }});
+        let expect = "  Looked at   2026-02-01T10:00:05Z
+  Stays       CronJob/acme-prod/n: created 2026-02-01T09:00:00Z, author unknown (claimed: kubectl-create)
+              ClusterRoleBinding/b: changed, nobody knows when, author unknown
+              and 1 more
+  Not seen    tokens
+";
+        assert_eq!(about_sweep(&pending, &object(sweep)).unwrap(), expect);
+        // Nothing to read is nothing to decide on.
+        assert!(about_sweep(&pending, &object(json!({}))).is_err());
+        let other: PendingApproval = serde_json::from_value(waits("Activate")).unwrap();
+        assert_eq!(about_sweep(&other, &object(json!({}))).unwrap(), "");
     }
 
     #[test]

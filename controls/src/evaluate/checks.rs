@@ -367,7 +367,7 @@ fn granted_roles(context: &Context<'_>) -> Outcome {
     unfounded(access, Demand::Role).unwrap_or_else(Outcome::compliant)
 }
 
-/// An end is one when no binding is left, and nobody says yes any more.
+/// An end is one when no binding is left, nobody says yes any more, and nothing carries the access on.
 fn access_ends(context: &Context<'_>) -> Outcome {
     let access = match access(context) {
         Ok(access) => access,
@@ -375,13 +375,17 @@ fn access_ends(context: &Context<'_>) -> Outcome {
     };
     if let Some(outcome) = drifted(Reason::AccessPastEnd, &access.past_end)
         .or_else(|| drifted(Reason::AccessRemains, &access.remaining))
+        .or_else(|| drifted(Reason::SweepOpen, &access.sweeps_open))
     {
         return outcome;
     }
-    if access.unproven.is_empty() {
-        return Outcome::compliant();
+    if !access.unproven.is_empty() {
+        return Outcome::about(Unknown, Reason::EndNotProven, access.unproven.clone());
     }
-    Outcome::about(Unknown, Reason::EndNotProven, access.unproven.clone())
+    if !access.unswept.is_empty() {
+        return Outcome::about(Unknown, Reason::SweepNotMade, access.unswept.clone());
+    }
+    Outcome::compliant()
 }
 
 /// Emergency access is foreseen, so it is no drift; that it was needed, nobody else has said yet.

@@ -1048,6 +1048,23 @@ fn what_is_left_of_ended_access_is_drift_and_what_is_not_proven_is_unknown() {
 }
 
 #[test]
+fn what_carries_ended_access_on_is_drift_and_what_was_not_looked_for_is_unknown() {
+    for id in ENDS {
+        let open = |f: &mut Facts| access(f).sweeps_open.push("AccessGrant/g: 2".into());
+        let finding = check(id, open, Drifted, Reason::SweepOpen);
+        assert_eq!(finding.objects, ["AccessGrant/g: 2"]);
+        let unswept = |f: &mut Facts| access(f).unswept.push("AccessGrant/g".into());
+        let finding = check(id, unswept, Unknown, Reason::SweepNotMade);
+        assert_eq!(finding.objects, ["AccessGrant/g"]);
+        let both = |f: &mut Facts| {
+            open(f);
+            unswept(f);
+        };
+        check(id, both, Drifted, Reason::SweepOpen);
+    }
+}
+
+#[test]
 fn emergency_access_that_nobody_approved_is_no_drift_and_not_compliant() {
     for id in ["dsa-2.0-need-to-know", "dsa-2.4-separation-of-duties"] {
         let unapproved = |f: &mut Facts| access(f).unapproved.push("AccessGrant/fire".into());
@@ -1510,7 +1527,7 @@ const FORGET: [Forget; 29] = [
 ];
 
 /// One more thing that is wrong, by number.
-const WORSEN: [Forget; 27] = [
+const WORSEN: [Forget; 29] = [
     |f| f.access.iter_mut().for_each(every_fault),
     |f| {
         f.access
@@ -1521,6 +1538,16 @@ const WORSEN: [Forget; 27] = [
         f.access
             .iter_mut()
             .for_each(|it| it.remaining.push("x".into()));
+    },
+    |f| {
+        f.access
+            .iter_mut()
+            .for_each(|it| it.sweeps_open.push("x".into()));
+    },
+    |f| {
+        f.access
+            .iter_mut()
+            .for_each(|it| it.unswept.push("x".into()));
     },
     |f| {
         f.access

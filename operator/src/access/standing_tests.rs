@@ -124,6 +124,8 @@ impl World {
             ended: None,
             sessions_in: Vec::new(),
             proof: None,
+            tokens_open: None,
+            sweep: None,
         });
         world
     }

@@ -12,7 +12,7 @@ use tenure_controls::facts::AccessFacts;
 use tokio::time::Instant;
 
 use crate::access::proof::Verdict;
-use crate::access::{Access, binding, case, proving};
+use crate::access::{Access, binding, case, proving, sweep};
 use crate::context::Context;
 use crate::record::{Granted, TenantRecord};
 
@@ -20,6 +20,10 @@ use crate::record::{Granted, TenantRecord};
 const SOON: Duration = Duration::from_secs(10);
 /// Within this an end is proven, where every API server can be asked.
 const PROVEN: Duration = Duration::from_secs(60);
+/// Within this it was looked for what carries access on, where everything can be listed.
+const SWEPT: Duration = Duration::from_secs(180);
+/// So long somebody has to remove or accept it.
+const DECIDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What was seen wrong with a tenant's grants, and since when; what was last said of them.
 #[derive(Default)]
@@ -108,6 +112,8 @@ pub fn facts(context: &Context, record: &TenantRecord, now: Timestamp) -> Access
     let ends = ends(&context.access, record, &live, now);
     facts.remaining = ends.remaining;
     facts.unproven = ends.unproven;
+    facts.sweeps_open = ends.sweeps_open;
+    facts.unswept = ends.unswept;
     for again in next
         .into_iter()
         .chain(ends.again.map(|again| begun + again))
@@ -177,6 +183,8 @@ fn said_of_people(live: &[case::Live<'_>], facts: &mut AccessFacts) {
 struct Ends {
     remaining: Vec<String>,
     unproven: Vec<String>,
+    sweeps_open: Vec<String>,
+    unswept: Vec<String>,
     /// After how long one that is fresh will count.
     again: Option<Duration>,
 }
@@ -193,9 +201,14 @@ fn ends(access: &Access, record: &TenantRecord, live: &[case::Live<'_>], now: Ti
         if proving::is_open(granted) {
             ends.add(granted, &access.progress(uid), now);
         }
+        if sweep::is_open(granted) {
+            ends.add_sweep(granted, access.looks.why(&record.tenant), now);
+        }
     }
     ends.remaining.sort();
     ends.unproven.sort();
+    ends.sweeps_open.sort();
+    ends.unswept.sort();
     ends
 }
 
@@ -208,9 +221,7 @@ impl Ends {
         let name = &granted.name;
         let verdict = progress.proof.verdict.as_ref();
         let is_left = matches!(verdict, Some(Verdict::StillAllowed { .. }));
-        let fresh = fresh(granted, if is_left { SOON } else { PROVEN }, now);
-        if let Some(fresh) = fresh {
-            self.again = Some(self.again.map_or(fresh, |again| again.min(fresh)));
+        if self.is_fresh(ended(granted), if is_left { SOON } else { PROVEN }, now) {
             return;
         }
         match verdict {
@@ -229,13 +240,41 @@ impl Ends {
                 .push(format!("AccessGrant/{name}: no API server was asked yet")),
         }
     }
+
+    fn add_sweep(&mut self, granted: &Granted, why: Option<String>, now: Timestamp) {
+        let name = &granted.name;
+        match &granted.sweep {
+            None if !self.is_fresh(ended(granted), SWEPT, now) => {
+                let why = why.unwrap_or_else(|| "it was not looked yet".into());
+                self.unswept.push(format!("AccessGrant/{name}: {why}"));
+            }
+            Some(swept) if !self.is_fresh(swept.looked_at(), DECIDED, now) => {
+                let objects = swept.objects();
+                self.sweeps_open.push(format!(
+                    "AccessGrant/{name}: {objects} objects since {}",
+                    swept.at
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it has been so for less than `age`; then it is looked again once it has.
+    fn is_fresh(&mut self, since: Option<Timestamp>, age: Duration, now: Timestamp) -> bool {
+        let fresh = fresh(since, age, now);
+        self.again = self.again.into_iter().chain(fresh).min();
+        fresh.is_some()
+    }
 }
 
-/// How long the end of a grant is still younger than `age`; nothing where it is not, or cannot be read.
-fn fresh(granted: &Granted, age: Duration, now: Timestamp) -> Option<Duration> {
-    let ended: Timestamp = granted.ended.as_ref()?.at.parse().ok()?;
+fn ended(granted: &Granted) -> Option<Timestamp> {
+    granted.ended.as_ref()?.at.parse().ok()
+}
+
+/// How long something is still younger than `age`; nothing where it is not, or cannot be read.
+fn fresh(since: Option<Timestamp>, age: Duration, now: Timestamp) -> Option<Duration> {
     let age = SignedDuration::try_from(age).ok()?;
-    let since = now.duration_since(ended);
+    let since = now.duration_since(since?);
     // An end in the future is a clock that stepped: nothing to wait for.
     if since >= age || since < SignedDuration::ZERO {
         return None;
@@ -248,7 +287,7 @@ mod tests {
     use super::*;
     use crate::access::proof::Proof;
     use crate::access::proving::Progress;
-    use crate::record::End;
+    use crate::record::{End, How, Swept};
 
     const END: &str = "2026-03-02T12:00:00Z";
 
@@ -374,6 +413,43 @@ mod tests {
             ["AccessGrant/chg-1: ClusterRoleBinding/ops: get pods"]
         );
         assert!(left.unproven.is_empty());
+    }
+
+    #[test]
+    fn what_is_open_counts_after_a_day_and_what_was_not_looked_for_after_minutes() {
+        let after = |seconds: i64, sweep: Option<Swept>| {
+            let now = END.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds);
+            let mut ends = Ends::default();
+            let granted = Granted {
+                sweep,
+                ..ended(END)
+            };
+            ends.add_sweep(&granted, Some("pods: Forbidden".into()), now);
+            ends
+        };
+        let fresh = after(179, None);
+        assert_eq!(fresh.again, Some(Duration::from_secs(1)));
+        assert!(fresh.unswept.is_empty());
+        let old = after(180, None);
+        assert_eq!(old.unswept, ["AccessGrant/chg-1: pods: Forbidden"]);
+        assert_eq!(old.again, None);
+
+        let open = || {
+            let at_once = Swept::at_once(END.parse().unwrap(), How::NothingFound);
+            Some(Swept {
+                settled: None,
+                more: 2,
+                ..at_once
+            })
+        };
+        let day = 24 * 60 * 60;
+        let fresh = after(day - 1, open());
+        assert_eq!(fresh.again, Some(Duration::from_secs(1)));
+        assert!(fresh.sweeps_open.is_empty());
+        let old = after(day, open());
+        let expect = format!("AccessGrant/chg-1: 2 objects since {END}");
+        assert_eq!(old.sweeps_open, [expect]);
+        assert!(old.unswept.is_empty());
     }
 
     #[test]
