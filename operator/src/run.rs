@@ -224,8 +224,7 @@ impl Term {
         let proving =
             access::proving::follow(context.clone(), client.clone(), config, stop.clone());
         let proving = tokio::spawn(proving);
-        let sweeping =
-            access::sweeping::follow(context.clone(), client.clone(), stop.clone());
+        let sweeping = access::sweeping::follow(context.clone(), client.clone(), stop.clone());
         let sweeping = tokio::spawn(sweeping);
         ask_versions(&context, &client).await;
         note_start(&context, &ledger).await;

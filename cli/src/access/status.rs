@@ -90,7 +90,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 /// What is to be shown: what is open first, what ends first before the others.
 fn rows(grants: &[AccessGrant], tenant: Option<&str>, all: bool) -> Vec<Row> {
     let is_asked = |row: &Row| {
-        tenant.is_none_or(|tenant| row.tenant == tenant) && (all || row.state != State::Ended || !row.stays.is_empty())
+        tenant.is_none_or(|tenant| row.tenant == tenant)
+            && (all || row.state != State::Ended || !row.stays.is_empty())
     };
     let mut rows: Vec<Row> = grants.iter().map(row).filter(is_asked).collect();
     rows.sort_by_cached_key(|row| {

@@ -1509,6 +1509,12 @@ fn approval() -> Vec<Case> {
             other("ReleaseHold", "LegalHold"),
         ),
         approval(
+            "a hold as what a sweep found",
+            together,
+            other("AcceptSweep", "LegalHold"),
+            other("AcceptSweep", "AccessGrant"),
+        ),
+        approval(
             "a tenant as a retention",
             together,
             vec![("/spec/action", json!("Retention"))],

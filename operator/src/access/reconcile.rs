@@ -107,7 +107,10 @@ fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, n
     }
     metrics.grants(tenant, &figures(work));
     metrics.past_end(tenant, past_end);
-    let open = work.grants.values().filter_map(|granted| granted.sweep.as_ref());
+    let open = work
+        .grants
+        .values()
+        .filter_map(|granted| granted.sweep.as_ref());
     let since: Vec<i64> = open
         .filter(|swept| swept.is_open())
         .map(|swept| swept.looked_at().map_or(0, |at| at.as_second()))

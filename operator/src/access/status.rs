@@ -255,11 +255,18 @@ fn swept(granted: &Granted, unswept: Option<&str>) -> (&'static str, &'static st
             granted.role
         ),
         How::NothingFound => {
-            "nothing that could carry access on was created or changed meanwhile and is there".into()
+            "nothing that could carry access on was created or changed meanwhile and is there"
+                .into()
         }
-        How::Removed => format!("all {objects} objects that were created or changed meanwhile are gone"),
+        How::Removed => {
+            format!("all {objects} objects that were created or changed meanwhile are gone")
+        }
         How::Accepted => {
-            let by: Vec<&str> = settled.approvals.iter().map(|by| by.name.as_str()).collect();
+            let by: Vec<&str> = settled
+                .approvals
+                .iter()
+                .map(|by| by.name.as_str())
+                .collect();
             format!(
                 "{objects} objects that were created or changed meanwhile stay, by Approval {}; the record names them",
                 by.join(" and ")
@@ -275,7 +282,9 @@ fn stays(swept: &Swept, person: &str) -> String {
         _ => "; not everything could be looked at (status.sweep.notLookedAt)".into(),
     };
     match swept.objects() {
-        0 => format!("nothing was found that was created or changed while {person} was let in{gaps}"),
+        0 => {
+            format!("nothing was found that was created or changed while {person} was let in{gaps}")
+        }
         objects => format!(
             "{objects} objects are there that were created or changed while {person} was let in{gaps}"
         ),

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use tenure_crds::keys;
 
-use super::rbac::{Attributes, Rule};
 use crate::record::{Changed, Finding, Granted, How, Swept};
+use tenure_rbac::{Attributes, Rule};
 
 /// Most findings that are named of one grant.
 pub const MOST_NAMED: usize = 64;
@@ -339,19 +339,25 @@ fn is_ours(meta: &ObjectMeta) -> bool {
         map.as_ref().and_then(|map| map.get(key)).cloned()
     };
     let mut managers = meta.managed_fields.iter().flatten();
-    meta.name.as_ref().is_some_and(|name| {
-        name.as_str() == keys::MANAGED_BY_VALUE || name.starts_with("tenure-")
-    }) && has(&meta.labels, keys::MANAGED_BY).as_deref() == Some(keys::MANAGED_BY_VALUE)
+    meta.name
+        .as_ref()
+        .is_some_and(|name| name.as_str() == keys::MANAGED_BY_VALUE || name.starts_with("tenure-"))
+        && has(&meta.labels, keys::MANAGED_BY).as_deref() == Some(keys::MANAGED_BY_VALUE)
         && has(&meta.annotations, keys::TENANT_ID).is_some()
         && managers.any(|entry| entry.manager.as_deref() == Some(keys::FIELD_MANAGER))
 }
 
-/// Whether there is nothing on it that could have been set: what was never set has no history either.
+/// Whether there is nothing on it that could have been set: what was never set has no history either. Nobody changes what a request
+/// for a certificate asks for, and the API server keeps no history of it.
 fn is_bare(kind: Kind, meta: &ObjectMeta) -> bool {
     let is_empty = |map: &Option<std::collections::BTreeMap<String, String>>| {
         map.as_ref().is_none_or(|map| map.is_empty())
     };
-    kind == Kind::ServiceAccount && is_empty(&meta.labels) && is_empty(&meta.annotations)
+    match kind {
+        Kind::CertificateSigningRequest => true,
+        Kind::ServiceAccount => is_empty(&meta.labels) && is_empty(&meta.annotations),
+        _ => false,
+    }
 }
 
 fn is_of_a_node(beside: &Beside) -> bool {

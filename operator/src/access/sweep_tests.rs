@@ -133,8 +133,14 @@ fn whoever_wipes_the_history_of_an_object_is_not_hidden_by_it() {
             "{kind:?}"
         );
     }
-    // One on which nothing can have been set has none either.
+    // One on which nothing can have been set has none either, nor has one that nobody can change.
     assert_eq!(plain(Kind::ServiceAccount, &wiped), None);
+    assert_eq!(plain(Kind::CertificateSigningRequest, &wiped), None);
+    let approved = meta(BEFORE, &[entry(INSIDE, Some("approval"))]);
+    assert_eq!(
+        plain(Kind::CertificateSigningRequest, &approved),
+        Some((Changed::Changed, Some(INSIDE.into())))
+    );
     let mut role = wiped;
     role["annotations"] = json!({"cloud.example/role": "admin"});
     assert_eq!(
@@ -235,7 +241,11 @@ fn nodes_ask_for_their_own_certificates_and_others_are_named_by_the_api_server()
     for (user, groups, signer) in [
         ("worker-one", nodes, client),
         ("system:node:a", &["system:authenticated"][..], client),
-        ("system:node:a", nodes, "kubernetes.io/kube-apiserver-client"),
+        (
+            "system:node:a",
+            nodes,
+            "kubernetes.io/kube-apiserver-client",
+        ),
         ("system:bootstrap:abc", nodes, client),
     ] {
         let found = author(asked(user, groups, signer));
@@ -277,9 +287,17 @@ fn able(rules: &[Value]) -> BTreeSet<Kind> {
 #[test]
 fn role_that_restarts_and_scales_carries_nothing_on() {
     let operate = [
-        rule(&["get", "list", "watch"], "", &["pods", "pods/log", "serviceaccounts"]),
+        rule(
+            &["get", "list", "watch"],
+            "",
+            &["pods", "pods/log", "serviceaccounts"],
+        ),
         rule(&["get", "list", "watch"], "batch", &["cronjobs", "jobs"]),
-        rule(&["get", "list", "watch"], "gateway.networking.k8s.io", &["gateways"]),
+        rule(
+            &["get", "list", "watch"],
+            "gateway.networking.k8s.io",
+            &["gateways"],
+        ),
         rule(&["get", "list"], "argoproj.io", &["workflows"]),
         rule(&["delete"], "", &["pods"]),
         rule(&["create"], "", &["pods/eviction"]),
@@ -309,7 +327,11 @@ fn whoever_can_act_as_a_workload_can_do_all_that_its_account_may() {
     ] {
         assert_eq!(able(std::slice::from_ref(&way)), Kind::ALL.into(), "{way}");
     }
-    assert_eq!(possible(None), Kind::ALL.into(), "nobody knows what it let do");
+    assert_eq!(
+        possible(None),
+        Kind::ALL.into(),
+        "nobody knows what it let do"
+    );
 }
 
 #[test]

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::binding;
 use super::case::Seen;
-use super::rbac::RoleName;
 use super::reconcile::{Grants, amend};
 use super::sweep::{self, Beside, Kind, MOST_KEPT, OUT, Object, Window};
 use crate::approval::{
@@ -31,6 +30,7 @@ use crate::approval::{
 };
 use crate::context::Context;
 use crate::record::{Allowed, Finding, Granted, How, Swept, TenantRecord};
+use tenure_rbac::RoleName;
 
 /// Tenants that are looked at, at once.
 const CONCURRENCY: usize = 2;
@@ -90,7 +90,11 @@ impl Looks {
         let look = looks.entry(tenant.to_owned()).or_default();
         let before = look.failed.take().map(|(why, _)| why);
         let is_news = before != failed;
-        look.rounds = if changed || is_news { 0 } else { look.rounds + 1 };
+        look.rounds = if changed || is_news {
+            0
+        } else {
+            look.rounds + 1
+        };
         let first = if failed.is_some() {
             AFTER_FAILURE
         } else {
@@ -356,7 +360,10 @@ fn compare(
         }
         let look = before.and_then(Swept::looked_at).unwrap_or(now);
         let Some(window) = Window::of(granted, look) else {
-            failed.insert(format!("when {} began or ended cannot be read", granted.name));
+            failed.insert(format!(
+                "when {} began or ended cannot be read",
+                granted.name
+            ));
             continue;
         };
         let seen = sweep::findings(&window, &one.kinds, &granted.namespaces, &world.objects);
@@ -411,10 +418,12 @@ pub fn tokens_open(context: &Context, record: &TenantRecord, now: Timestamp) -> 
     }
     let guards = context.guards.read();
     let guards = guards.unwrap_or_else(PoisonError::into_inner);
-    let is_alive = guards.as_ref()?.iter().any(|guard| {
-        guard.name == TOKENS && guard.text_matches && guard.proven_at.is_some()
-    });
-    (!is_alive).then(|| format!("the guard {TOKENS}, which refuses them, was not seen alive at {now}"))
+    let is_alive = guards
+        .as_ref()?
+        .iter()
+        .any(|guard| guard.name == TOKENS && guard.text_matches && guard.proven_at.is_some());
+    (!is_alive)
+        .then(|| format!("the guard {TOKENS}, which refuses them, was not seen alive at {now}"))
 }
 
 /// What is read of pods and requests for certificates beside their metadata; of the other kinds nothing is.
@@ -504,9 +513,7 @@ where
     }
 }
 
-async fn answered<T>(
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, String> {
+async fn answered<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, String> {
     match timeout(ANSWER, request).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {ANSWER:?}")),
@@ -599,7 +606,49 @@ pub fn concerned<'a>(grants: &'a Grants, approval: &Approval) -> Option<&'a Gran
     let swept = |granted: &'a Granted| Some((granted, granted.sweep.as_ref()?));
     let named = grants.values().filter(|one| one.name == spec.subject.name);
     let all: Vec<(&Granted, &Swept)> = named.filter_map(swept).collect();
-    let of_digest = all.iter().find(|(_, swept)| swept.digest == spec.subject.digest);
+    let of_digest = all
+        .iter()
+        .find(|(_, swept)| swept.digest == spec.subject.digest);
     let waits = || all.iter().find(|(_, swept)| swept.is_open());
-    of_digest.or_else(waits).or_else(|| all.first()).map(|(granted, _)| *granted)
+    of_digest
+        .or_else(waits)
+        .or_else(|| all.first())
+        .map(|(granted, _)| *granted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_that_show_the_same_come_later_and_those_that_fail_rest() {
+        let looks = Looks::default();
+        let begun = Instant::now();
+        let seconds = Duration::from_secs;
+        assert_eq!(looks.went("acme", true, None, begun), (seconds(30), false));
+        assert_eq!(looks.rests("acme", begun), None);
+        assert_eq!(looks.went("acme", false, None, begun).0, seconds(60));
+        for _ in 0..9 {
+            looks.went("acme", false, None, begun);
+        }
+        assert_eq!(looks.went("acme", false, None, begun).0, seconds(600));
+        assert_eq!(looks.went("acme", true, None, begun).0, seconds(30));
+
+        let why = || Some("pods: Forbidden".to_owned());
+        assert_eq!(looks.went("acme", false, why(), begun), (seconds(5), true));
+        assert_eq!(looks.why("acme"), why());
+        assert_eq!(looks.rests("acme", begun), Some(seconds(5)));
+        assert_eq!(looks.rests("acme", begun + seconds(5)), None);
+        assert_eq!(
+            looks.went("acme", false, why(), begun),
+            (seconds(10), false)
+        );
+        // Another tenant's are its own.
+        assert_eq!(
+            (looks.why("globex"), looks.rests("globex", begun)),
+            (None, None)
+        );
+        assert_eq!(looks.went("acme", false, None, begun), (seconds(30), true));
+        assert_eq!(looks.why("acme"), None);
+    }
 }

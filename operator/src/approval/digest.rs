@@ -596,7 +596,11 @@ mod tests {
         ] {
             let mut changed = findings();
             *changed.pointer_mut(pointer).unwrap() = json!(value);
-            assert_ne!(digest(&changed, "u-1", "worker", &gaps), before, "{pointer}");
+            assert_ne!(
+                digest(&changed, "u-1", "worker", &gaps),
+                before,
+                "{pointer}"
+            );
         }
         let mut turned = findings();
         turned.as_array_mut().unwrap().reverse();

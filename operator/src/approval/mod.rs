@@ -9,7 +9,8 @@ pub mod persons;
 pub mod standing;
 
 pub use digest::{
-    DIGEST_VERSION, Stays, Subject, TakenOver, UnknownVersion, attestation_digest, current_digest, digest,
+    DIGEST_VERSION, Stays, Subject, TakenOver, UnknownVersion, attestation_digest, current_digest,
+    digest,
 };
 pub use persons::{Owner, Person, Persons};
 pub use standing::{
