@@ -221,6 +221,7 @@ impl Term {
         platform::recall(&context);
         access::begin(&context);
         let granting = tokio::spawn(access::follow(context.clone(), stop.clone()));
+        let saying = tokio::spawn(access::saying::follow(context.clone(), stop.clone()));
         let proving =
             access::proving::follow(context.clone(), client.clone(), config, stop.clone());
         let proving = tokio::spawn(proving);
@@ -258,6 +259,9 @@ impl Term {
             })
             .await;
         granting.await.context("the task of grants ended badly")?;
+        saying
+            .await
+            .context("the task that says where grants stand ended badly")?;
         proving.await.context("the task of proofs ended badly")?;
         sweeping.await.context("the task of sweeps ended badly")?;
         passes.await.context("the evaluation task ended badly")?;

@@ -6,6 +6,7 @@
 pub mod binding;
 pub mod brake;
 pub mod case;
+pub mod facts;
 pub mod foreign;
 mod orphans;
 mod people;
@@ -14,6 +15,7 @@ pub mod proving;
 mod reconcile;
 pub mod review;
 pub mod reviewing;
+pub mod saying;
 pub mod session;
 pub mod standing;
 mod status;
@@ -29,12 +31,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Persons;
-use crate::assess::access::Told;
 use crate::cluster::Queue;
 use crate::context::Context;
 pub use case::is_about_a_grant;
+use facts::Told;
 use proving::Progress;
 pub use reconcile::reconcile;
+use saying::Settled;
 pub use status::approval_said;
 
 /// Name under which the queue holds what concerns everybody: who is known, and what of them.
@@ -50,6 +53,8 @@ const CONCURRENCY: usize = 8;
 pub struct Access {
     /// Whose grants are due.
     pub queue: Arc<Queue>,
+    /// Tenants of whose grants there is something to say.
+    pub says: Arc<Queue>,
     /// Tenants with grants whose end is not proven.
     pub ends: Arc<Queue>,
     /// Tenants with grants after whose end it is to be looked.
@@ -59,6 +64,7 @@ pub struct Access {
     persons: RwLock<Arc<Persons>>,
     holding: Mutex<Holding>,
     progress: Mutex<HashMap<String, Progress>>,
+    settled: Mutex<HashMap<String, Settled>>,
     brake: Mutex<Brake>,
     /// What verdicts were made from.
     pub told: Told,
@@ -72,12 +78,14 @@ impl Access {
     pub fn new(queue: Arc<Queue>) -> Self {
         Self {
             queue,
+            says: Queue::new(),
             ends: Queue::new(),
             sweeps: Queue::new(),
             looks: sweeping::Looks::default(),
             persons: RwLock::default(),
             holding: Mutex::default(),
             progress: Mutex::default(),
+            settled: Mutex::default(),
             brake: Mutex::default(),
             told: Told::default(),
         }
@@ -112,6 +120,20 @@ impl Access {
         for uid in known {
             progress.remove(uid);
         }
+    }
+
+    /// Has what was settled about a tenant's grants said; what was settled before and not said yet is not said any more.
+    fn say(&self, tenant: &str, settled: Settled) {
+        let mut all = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(tenant.to_owned(), settled);
+        drop(all);
+        self.says.wake(tenant);
+    }
+
+    /// What is to be said of a tenant's grants.
+    fn to_say(&self, tenant: &str) -> Option<Settled> {
+        let mut all = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(tenant)
     }
 
     /// Until when the grants of a person who left stay, because too many leave at once.

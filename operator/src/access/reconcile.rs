@@ -9,23 +9,21 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::access_grant::Credential;
-use tenure_crds::{AccessGrant, Approval, keys};
+use tenure_crds::{AccessGrant, keys};
 use tenure_rbac::{Attributes, RoleName};
 
 use super::case::{Seen, asked};
 use super::orphans::KINDS;
 use super::review::Next;
+use super::saying::Settled;
 use super::standing::Standing;
-use super::status::{self, Said};
 use super::why::Why;
-use super::{binding, proving, reviewing, session, sweep, sweeping};
+use super::{binding, facts, proving, reviewing, session, sweep, sweeping};
 use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Needed, WriteError};
 use crate::context::Context;
 use crate::observe::GrantFigures;
-use crate::platform::say as say_status;
 use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
-use crate::tenant::Error;
 
 /// Writes at once for one tenant.
 const AT_ONCE: usize = 16;
@@ -43,19 +41,23 @@ pub type Grants = BTreeMap<String, Granted>;
 
 /// What one look at a tenant's grants came to.
 #[derive(Default)]
-struct Work {
-    standings: Vec<Stands>,
-    grants: Grants,
+pub struct Work {
+    /// Where each grant stands.
+    pub standings: Vec<Stands>,
+    /// What is remembered of them.
+    pub grants: Grants,
     /// The review of who has access; nothing where there is none yet, or it is not on record.
     review: Option<Next>,
 }
 
 /// Where a grant stands.
-struct Stands {
-    grant: AccessGrant,
+pub struct Stands {
+    /// The grant.
+    pub grant: AccessGrant,
     /// What it asks of those who decide.
-    asked: Asked,
-    standing: Standing,
+    pub asked: Asked,
+    /// Where it stands.
+    pub standing: Standing,
 }
 
 /// Looks at every grant of a tenant and makes it so.
@@ -73,11 +75,10 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     }
     let refused = let_in(context, tenant, &work.grants).await;
     failed |= !refused.is_empty();
-    failed |= say(context, &seen, &work, &refused, now).await;
     let past_end = remaining(context, tenant, &work.grants);
     let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
     tell_figures(context, tenant, &work, past_end, now);
-    crate::assess::access::settled(context, tenant, now);
+    facts::settled(context, tenant, now);
     if past_end == 0 && work.grants.values().any(proving::is_open) {
         context.access.ends.wake(tenant);
     }
@@ -92,6 +93,15 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     let standings = work.standings.iter();
     let standings = standings.filter_map(|stands| stands.standing.again());
     let due = standings.chain(next).min().map(|at| until(at, now));
+    context.access.say(
+        tenant,
+        Settled {
+            seen,
+            work,
+            refused,
+            at: now,
+        },
+    );
     match failed {
         true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
         false => due,
@@ -598,140 +608,6 @@ fn needed<K: Resource + Serialize>(
 fn fail(context: &Context, error: &WriteError, what: &'static str) {
     context.metrics.failed("Api");
     tracing::warn!(%error, what);
-}
-
-/// Says on every grant, and on every decision about one, where it stands. Answers whether something failed.
-async fn say(
-    context: &Context,
-    seen: &Seen,
-    work: &Work,
-    refused: &BTreeMap<String, String>,
-    now: Timestamp,
-) -> bool {
-    let mut failed = false;
-    let sessions = context.settings.sessions();
-    for Stands {
-        grant,
-        asked,
-        standing,
-    } in &work.standings
-    {
-        let uid = grant.uid().unwrap_or_default();
-        let granted = work.grants.get(&uid);
-        let needed = context
-            .accepted()
-            .grantable_roles
-            .get(&grant.spec.role)
-            .map_or(1, |role| role.approvals);
-        let said = Said {
-            standing,
-            granted,
-            progress: &context.access.progress(&uid),
-            refused: refused.get(&uid).map(String::as_str),
-            asked,
-            needed,
-            sessions: &sessions,
-            unswept: context.access.looks.why(&grant.spec.tenant_ref.name),
-        };
-        if let Some(next) = status::grant(grant, &said, now) {
-            announce(context, grant, standing, granted.is_some()).await;
-            let told = say_status(
-                context,
-                &context.caches.grants,
-                &next,
-                "writing an AccessGrant's status",
-            );
-            failed |= !told_or_logged(context, told.await);
-        }
-        let look = seen.look(asked, now);
-        for approval in seen.approvals(grant) {
-            if let Some(next) = of_a_sweep(context, seen, &work.grants, approval, now) {
-                failed |= !say_approval(context, next).await;
-                continue;
-            }
-            let is_used = granted.is_some_and(|granted| {
-                let mut by = granted.approved_by.iter();
-                by.any(|by| Some(&by.uid) == approval.uid().as_ref())
-            });
-            let next = status::approval(approval, &look, is_used, standing, now);
-            failed |= !say_approval(context, next).await;
-        }
-    }
-    for approval in seen.stray_approvals() {
-        let next = of_a_sweep(context, seen, &work.grants, approval, now)
-            .unwrap_or_else(|| status::approval_of_nothing(approval, now));
-        failed |= !say_approval(context, next).await;
-    }
-    failed
-}
-
-/// What is to be said of an Approval about what was made meanwhile; nothing where it is none.
-fn of_a_sweep(
-    context: &Context,
-    seen: &Seen,
-    grants: &Grants,
-    approval: &Approval,
-    now: Timestamp,
-) -> Option<Option<Approval>> {
-    let granted = sweeping::concerned(grants, approval)?;
-    let (record, swept) = (seen.record.as_ref()?, granted.sweep.as_ref()?);
-    let asked = sweeping::asked(context, record, granted, swept);
-    let look = seen.look(&asked, now);
-    Some(status::sweep_approval(approval, &look, swept, now))
-}
-
-async fn say_approval(context: &Context, next: Option<Approval>) -> bool {
-    let Some(next) = next else {
-        return true;
-    };
-    let cache = &context.caches.approvals;
-    let told = say_status(context, cache, &next, "writing an Approval's status");
-    told_or_logged(context, told.await)
-}
-
-fn told_or_logged(context: &Context, told: Result<(), Error>) -> bool {
-    match told {
-        Ok(()) => true,
-        Err(error) => {
-            context.metrics.failed(error.reason());
-            tracing::warn!(%error, reason = error.reason(), "a standing is not said; trying again");
-            false
-        }
-    }
-}
-
-/// Tells people what changed.
-async fn announce(context: &Context, grant: &AccessGrant, standing: &Standing, was_let_in: bool) {
-    let about = grant.object_ref(&());
-    let spec = &grant.spec;
-    let (who, place) = (&spec.person, spec.namespaces.join(", "));
-    let before = grant.status.iter().flat_map(|status| &status.conditions);
-    let mut active = before.filter(|condition| condition.type_ == "Active");
-    let was_active = active.any(|condition| condition.status == "True");
-    match standing {
-        Standing::Active { until, .. } if !was_active => {
-            let note = format!("{who} is let into {place} as {} until {until}", spec.role);
-            match spec.break_glass.unwrap_or_default() {
-                true => {
-                    context
-                        .events
-                        .warn(&about, "BreakGlass", "Activate", note)
-                        .await;
-                }
-                false => {
-                    context
-                        .events
-                        .note(&about, "Activated", "Activate", note)
-                        .await;
-                }
-            }
-        }
-        Standing::Ended { why, message } if was_let_in && was_active => {
-            let note = format!("{who} is no longer let into {place}: {message}");
-            context.events.note(&about, why.as_str(), "End", note).await;
-        }
-        _ => {}
-    }
 }
 
 /// What metrics say of a tenant's grants.

@@ -1,6 +1,5 @@
 //! Facts to controls: the one place where verdicts are made.
 
-pub mod access;
 pub mod attested;
 mod bindings;
 pub mod changes;
@@ -20,7 +19,7 @@ use tenure_crds::customer_tenant::NamespaceState;
 use tenure_crds::status::ControlStatus;
 use tenure_crds::words::PendingApproval;
 
-use crate::access::reviewing;
+use crate::access::{facts, reviewing};
 use crate::context::Context;
 use crate::policy::accepted::Accepted;
 use crate::record::TenantRecord;
@@ -49,7 +48,7 @@ pub fn tenant(
         .platform()
         .and_then(|platform| platform.policy.clone())
         .unwrap_or_default();
-    let access = access::facts(context, record, now);
+    let access = facts::of(context, record, now);
     context.access.told.say(name, &access);
     let facts = Facts {
         evaluated_at: Some(now),

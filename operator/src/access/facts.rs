@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use tenure_controls::facts::AccessFacts;
 use tokio::time::Instant;
 
-use crate::access::proof::Verdict;
-use crate::access::{Access, binding, case, proving, sweep};
+use super::proof::Verdict;
+use super::{Access, binding, case, proving, sweep};
 use crate::context::Context;
 use crate::record::{Granted, TenantRecord};
 
@@ -84,7 +84,7 @@ pub fn settled(context: &Context, tenant: &str, now: Timestamp) {
     let told = &context.access.told;
     match context.records.tenant(tenant) {
         None => told.forget(tenant),
-        Some(record) if told.is_news(tenant, &facts(context, &record, now)) => {
+        Some(record) if told.is_news(tenant, &of(context, &record, now)) => {
             context.queue.wake(tenant);
         }
         Some(_) => {}
@@ -92,7 +92,7 @@ pub fn settled(context: &Context, tenant: &str, now: Timestamp) {
 }
 
 /// What stands in the caches and on record. Wakes the tenant when something that is seen now will count.
-pub fn facts(context: &Context, record: &TenantRecord, now: Timestamp) -> AccessFacts {
+pub fn of(context: &Context, record: &TenantRecord, now: Timestamp) -> AccessFacts {
     let live = case::live(context, record);
     let mut facts = AccessFacts {
         has_register: context.access.persons().knows_staff(),
