@@ -351,7 +351,11 @@ async fn twins(stage: &Stage) -> Result<()> {
     let pod = json!({"metadata": {"name": "planner"}, "spec": pod_spec()});
     made_in::<Pod>(&keeper, pod).await?;
     made::<ValidatingWebhookConfiguration>(&keeper, webhook("older")).await?;
-    // Times are cut to the second: the window begins in a later one.
+    next_second().await
+}
+
+/// Times are cut to the second: what begins after this begins in a later one than what was made before.
+async fn next_second() -> Result<()> {
     let made = Timestamp::now().as_second();
     eventually(SOON, "the second is over", async || {
         ensure!(Timestamp::now().as_second() > made);
@@ -561,6 +565,7 @@ async fn not_seen_is_not_nothing(stage: &Stage) -> Result<()> {
         roles.patch("tenure-operator", &params, &patch).await
     };
     patched(json!(fewer)).await?;
+    next_second().await?;
     stage.let_in("blind", DEBUG).await?;
     made_in::<CronJob>(&keeper, cron_job("hidden")).await?;
     stage.revoke("blind").await?;
