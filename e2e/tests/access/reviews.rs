@@ -42,7 +42,9 @@ pub(crate) async fn reviewed(stage: &mut Stage) -> Result<()> {
     kept_on_record(stage).await.context("kept on record")?;
     lapsed(stage).await.context("lapsed")?;
     completed(stage).await.context("completed")?;
-    everywhere(stage).await.context("everywhere")
+    everywhere(stage).await.context("everywhere")?;
+    stage.revoke("needed").await?;
+    stage.ended("needed", "Revoked").await
 }
 
 /// The tenant with a deployer and a group of the customer's own people.
