@@ -14,6 +14,7 @@ mod ledger;
 mod new;
 mod output;
 mod place;
+mod report;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,9 @@ enum Command {
     Reject(access::decide::Arguments),
     Revoke(access::revoke::Arguments),
     Review(access::review::Arguments),
+    /// What a customer may ask for, made from the record: who had access. No cluster is needed.
+    #[command(subcommand)]
+    Report(report::Command),
     Status(access::status::Arguments),
     Login(access::login::Arguments),
     /// Print the version of this program.
@@ -74,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Review(arguments) => access::review::run(&arguments).await,
         Command::Status(arguments) => access::status::run(&arguments).await,
         Command::Login(arguments) => access::login::run(&arguments).await,
+        Command::Report(command) => command.run().await,
         Command::Version => version(),
     };
     match outcome {

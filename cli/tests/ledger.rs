@@ -705,3 +705,101 @@ fn the_first_file_of_a_tenant_is_printed_and_a_wrong_name_refused() {
         format!("kubectl-tenure {}\n", env!("CARGO_PKG_VERSION"))
     );
 }
+
+#[tokio::test]
+async fn who_was_let_in_is_reported_from_the_record_whole_or_not() {
+    let place = Place::new().await;
+    let activated = |person: &str, grant: &str| Event::GrantActivated {
+        grant: grant.into(),
+        uid: format!("u-{grant}"),
+        person: person.into(),
+        identity: person.into(),
+        role: "tenure-tenant-operator".into(),
+        namespaces: vec!["acme-prod".into()],
+        ticket: "CHG-1042".into(),
+        digest: "sha256:0a".into(),
+        requested_by: Some("lead".into()),
+        approvals: vec!["yes".into()],
+        break_glass: false,
+        not_after: "2026-05-01T16:00:00Z".into(),
+        account: None,
+    };
+    let ended = Event::GrantEnded {
+        grant: "chg-1".into(),
+        uid: "u-chg-1".into(),
+        person: "worker".into(),
+        reason: "Revoked".into(),
+        ended_at: "2026-05-01T12:00:00Z".into(),
+    };
+    let ledger = place.ledger();
+    for drafts in [
+        vec![
+            event("2026-05-01T10:00:00Z", &activated("worker", "chg-1")),
+            event("2026-05-01T10:00:01Z", &activated("other", "chg-2")),
+        ],
+        vec![event("2026-05-01T12:00:00Z", &ended)],
+    ] {
+        ledger.append(TENANT, drafts).await.unwrap();
+    }
+    let (record, keys) = (place.text("record"), place.text("keys.json"));
+    let report = |more: &[&str]| {
+        let asked = [
+            "report", "access", &record, "--keys", &keys, "--person", "worker",
+        ];
+        tenure(&[&asked[..], more].concat())
+    };
+    let said = report(&["--json"]).is(0).json();
+    let accesses = said["accesses"].as_array().unwrap();
+    assert_eq!(accesses.len(), 1, "{said:#}");
+    let access = &accesses[0];
+    assert_eq!(access["tenant"], "acme");
+    assert_eq!(access["ticket"], "CHG-1042");
+    assert_eq!(access["reason"], "Revoked");
+    assert_eq!(access["until"], "2026-05-01T12:00:00Z");
+    // The digests are those that the record itself shows: an entry's stands in the one after it, the last one's in the checkpoint.
+    let shown = tenure(&["ledger", "show", &record, "--chain", TENANT_ID, "--json"]);
+    let prev = |seq: u64| shown.lines()[seq as usize - 1]["prev"].clone();
+    let entries = access["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{access:#}");
+    assert_eq!(entries[0]["digest"], prev(6));
+    let mut chains = said["chains"].as_array().unwrap().iter();
+    let chain = chains.find(|it| it["chain"] == TENANT_ID).unwrap();
+    assert_eq!(
+        (&entries[1]["seq"], &entries[1]["digest"]),
+        (&chain["last"], &chain["head"])
+    );
+    let none = report(&["--json", "--from", "2026-05-02"]).is(0).json();
+    assert_eq!(none["accesses"], json!([]));
+    assert!(report(&["--tenant", "nobody"]).is(2).err.contains("nobody"));
+    let backwards = report(&["--from", "2026-05-02", "--to", "2026-05-01"]).is(2);
+    assert!(
+        backwards.err.contains("ends before it begins"),
+        "{backwards:?}"
+    );
+    let text = report(&["--language", "nl"]).is(0);
+    assert!(
+        text.out.contains("CHG-1042") && text.out.contains("acme-prod"),
+        "{text:?}"
+    );
+    // What nobody outside can bear out is said, in the report and beside it.
+    assert!(text.out.contains("is niet aangetoond"), "{text:?}");
+    assert!(text.err.contains("Not shown: "), "{text:?}");
+    place.fill_second_place();
+    let second = place.text("second");
+    let text = report(&["--language", "nl", "--second-place", &second]).is(0);
+    assert!(!text.out.contains("is niet aangetoond"), "{text:?}");
+    // Somebody rewrote what ended it, or took the end away: nothing is reported.
+    let newest = place.segments(TENANT).pop().unwrap();
+    rewrite(&newest, "Revoked", "Expired");
+    let said = report(&["--json"]).is(1);
+    assert!(
+        said.out.is_empty() && said.err.contains("is not sound"),
+        "{said:?}"
+    );
+    fs::remove_file(&newest).unwrap();
+    let said = report(&["--second-place", &second]).is(1);
+    assert!(
+        said.out.is_empty() && said.err.contains("Truncated"),
+        "{said:?}"
+    );
+}

@@ -18,6 +18,7 @@ use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPol
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::paths::target;
+use tenure_e2e::record::Record;
 use tenure_e2e::{Identity, Operator, OperatorOptions, Plane, PlaneOptions, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -544,5 +545,72 @@ async fn with_the_operator(stage: &Stage) -> Result<()> {
     // Whether every API server can be asked is another test's.
     becomes(&["Unproven", "Ended"], "").await?;
     ensure!(!bound().await?, "still bound");
-    operator.stop().await
+    operator.stop().await?;
+    reported(stage).await.context("reported")
+}
+
+/// What the record says of it, to whoever holds a copy and the published keys.
+async fn reported(stage: &Stage) -> Result<()> {
+    let record = Record::of(stage.plane.access())?;
+    let folder = record.folder();
+    let keys = record.keys();
+    let second = record.second_place();
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let (folder, keys, second) = (path(&folder), path(&keys), path(&second));
+    let ask = [
+        "report",
+        "access",
+        &folder,
+        "--keys",
+        &keys,
+        "--second-place",
+        &second,
+        "--person",
+        "jane-doe",
+    ];
+    let said = stage
+        .run("nobody", &[&ask[..], &["--json"]].concat())
+        .await?
+        .json()?;
+    let accesses = said["accesses"].as_array().context("no list")?;
+    // What was only said to be active, no operator ever recorded.
+    ensure!(accesses.len() == 1, "{said:#}");
+    let access = &accesses[0];
+    let grant = stage.grants()?.get("real").await?;
+    let status = grant.status.context("no status")?;
+    let from = |text: &Value| -> Result<jiff::Timestamp> {
+        Ok(text.as_str().context("no instant")?.parse()?)
+    };
+    ensure!(
+        access["grant"] == "real"
+            && access["tenant"] == "acme"
+            && access["chain"] == TENANT_ID
+            && access["identity"] == "jane"
+            && access["role"] == "tenure-tenant-operator"
+            && access["namespaces"] == json!(["acme-prod"])
+            && access["ticket"] == "CHG-2"
+            && access["requestedBy"] == "jane"
+            && access["approvals"] == json!(status.approved_by)
+            && access["notAfter"] == json!(grant.spec.not_after)
+            && access["reason"] == "Revoked",
+        "{access:#}"
+    );
+    let until = status.ended_at.context("no end")?;
+    ensure!(
+        from(&access["until"])? == until.parse()?,
+        "{access:#}: {until}"
+    );
+    ensure!(
+        from(&access["from"])? <= from(&access["until"])?,
+        "{access:#}"
+    );
+    let text = stage
+        .run("nobody", &[&ask[..], &["--language", "fr"]].concat())
+        .await?
+        .fine()?;
+    ensure!(
+        text.contains("CHG-2") && text.contains("Demandé par"),
+        "{text}"
+    );
+    Ok(())
 }

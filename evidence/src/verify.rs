@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::chain::{ChainId, Checkpoint, Tip};
+use crate::chain::{ChainId, Checkpoint, Entry, Tip};
 use crate::digest::Digest;
 use crate::envelope::{Envelope, Untrusted};
 use crate::keys::{KeyId, KeyList};
@@ -159,6 +159,19 @@ impl Verification<'_> {
         &self,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Report, StoreError> {
+        self.read(&mut |_| (), progress).await
+    }
+
+    /// Verifies, and hands each entry to `look`, chain after chain, in the order of their places. What was looked at is what was
+    /// verified, and nothing of it counts before the report says that the record is sound.
+    ///
+    /// # Errors
+    /// Where a place cannot be read: then nothing is said about it.
+    pub async fn read(
+        &self,
+        look: &mut (dyn FnMut(&Entry<'_>) + Send),
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Report, StoreError> {
         let mut walk = Walk {
             asked: self,
             kept: self.kept_by_chain(),
@@ -174,6 +187,7 @@ impl Verification<'_> {
                 more_findings: 0,
                 not_shown: Vec::new(),
             },
+            look,
             progress,
         };
         for envelope in self.kept {
@@ -210,6 +224,7 @@ struct Walk<'v, 'p> {
     /// Chains that were walked.
     seen: HashSet<ChainId>,
     report: Report,
+    look: &'p mut (dyn FnMut(&Entry<'_>) + Send),
     progress: &'p mut (dyn FnMut(Progress) + Send),
 }
 
@@ -480,7 +495,7 @@ impl Walk<'_, '_> {
             walked.before = None;
             walked.gap = place - 1;
         }
-        let mut from = None;
+        let (mut from, look) = (None, &mut *self.look);
         let read = segment::read(
             bytes,
             chain,
@@ -488,6 +503,7 @@ impl Walk<'_, '_> {
             self.asked.keys,
             |entry| {
                 from.get_or_insert(entry.at);
+                look(entry);
             },
         );
         self.report.segments += 1;

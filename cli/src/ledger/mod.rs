@@ -4,6 +4,7 @@ mod keygen;
 mod keys;
 mod sentence;
 mod show;
+mod source;
 mod verify;
 
 use std::fs;
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use tenure_evidence::{ChainId, KeyList};
 
 use crate::Outcome;
+pub use sentence::tenant as tenant_of;
+pub use source::Source;
 
 #[derive(Subcommand)]
 pub enum Command {

@@ -1,21 +1,18 @@
 //! `kubectl tenure ledger verify`.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tenure_evidence::place::S3Options;
-use tenure_evidence::verify::{ChainReport, Progress, Report, Verification};
-use tenure_evidence::{ChainId, Envelope, Store};
+use tenure_evidence::ChainId;
+use tenure_evidence::verify::{ChainReport, Progress, Report};
 
-use super::{key_list, time};
+use super::source::Source;
+use super::time;
+use crate::Outcome;
 use crate::output::{self, count, plain, table};
-use crate::{Outcome, place};
 
 /// Findings beyond this many are counted, not listed.
 const MOST_FINDINGS: usize = 1_000;
@@ -47,21 +44,8 @@ Examples:
 #[derive(Args)]
 #[command(long_about = HELP, after_help = AFTER)]
 pub struct Arguments {
-    /// The record, or a copy of it: a folder, or s3://bucket/prefix.
-    place: String,
     #[command(flatten)]
-    s3: place::RecordS3,
-    /// The key list as the provider publishes it (keys.json), from elsewhere than the record.
-    #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
-    /// Where checkpoints lie that the record's writer cannot overwrite: a folder, or s3://bucket/prefix.
-    #[arg(long, value_name = "PLACE")]
-    second_place: Option<String>,
-    #[command(flatten)]
-    second_place_s3: place::SecondPlaceS3,
-    /// A checkpoint that somebody kept: an object of the second place, or the last line of a segment. May be given again.
-    #[arg(long = "checkpoint", value_name = "FILE")]
-    checkpoints: Vec<PathBuf>,
+    source: Source,
     /// Only this chain: `platform`, or a tenantID.
     #[arg(long, value_name = "ID", value_parser = super::chain)]
     chain: Option<ChainId>,
@@ -71,21 +55,8 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let store = place::open(&arguments.place, &arguments.s3).await?;
-    let second = second_place(arguments).await.context("second place")?;
-    let keys = key_list(&arguments.keys)?;
-    let mut kept = Vec::new();
-    for file in &arguments.checkpoints {
-        kept.extend(checkpoints(file)?);
-    }
-    let verification = Verification {
-        store: &*store,
-        second: second.as_deref(),
-        keys: &keys,
-        kept: &kept,
-        only: arguments.chain,
-        most_findings: MOST_FINDINGS,
-    };
+    let source = arguments.source.open().await?;
+    let verification = source.verification(arguments.chain, MOST_FINDINGS);
     let bar = bar(arguments.json);
     let report = verification.run(&mut |progress| show(&bar, progress)).await;
     bar.finish_and_clear();
@@ -97,9 +68,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let text = if arguments.json {
         format!("{}\n", serde_json::to_string_pretty(&report)?)
     } else {
-        let keys = count(keys.keys.len() as u64, "key", "keys");
-        let keys = format!("{} ({keys})", arguments.keys.display());
-        readable(&report, &keys, kept.len())
+        let keys = count(source.keys.keys.len() as u64, "key", "keys");
+        let keys = format!("{} ({keys})", arguments.source.keys.display());
+        readable(&report, &keys, source.kept.len())
     };
     // Who closed the pipe still gets the result as an exit code.
     if let Err(error) = output::print(&text).map_err(anyhow::Error::from)
@@ -112,27 +83,6 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     } else {
         Outcome::Findings
     })
-}
-
-async fn second_place(arguments: &Arguments) -> anyhow::Result<Option<Arc<dyn Store>>> {
-    let options = &arguments.second_place_s3;
-    match &arguments.second_place {
-        Some(place) => place::open(place, options).await.map(Some),
-        None if S3Options::from(options) == S3Options::default() => Ok(None),
-        None => bail!("options of its bucket were given, and not where it is: --second-place"),
-    }
-}
-
-/// Reads the checkpoints of a file: one, or one a line.
-fn checkpoints(file: &Path) -> anyhow::Result<Vec<Envelope>> {
-    let shown = || format!("checkpoint {}", file.display());
-    let text = fs::read(file).with_context(shown)?;
-    let read = serde_json::Deserializer::from_slice(&text).into_iter::<Envelope>();
-    let kept: Vec<Envelope> = read.collect::<Result<_, _>>().with_context(shown)?;
-    if kept.is_empty() {
-        bail!("{}: the file is empty", shown());
-    }
-    Ok(kept)
 }
 
 /// Nothing was read: that is no sound record.
@@ -156,19 +106,7 @@ fn not_shown(arguments: &Arguments) -> Vec<String> {
             "anything about other chains than {chain} (--chain)"
         ));
     }
-    let inside = |file: &Path| {
-        let (file, root) = (
-            file.canonicalize(),
-            Path::new(&arguments.place).canonicalize(),
-        );
-        file.is_ok_and(|file| root.is_ok_and(|root| file.starts_with(root)))
-    };
-    if inside(&arguments.keys) {
-        not_shown.push("that the keys are the provider's: the key list lies in the record itself, where whoever rewrites the one can rewrite the other".into());
-    }
-    if arguments.checkpoints.iter().any(|file| inside(file)) {
-        not_shown.push("anything by a checkpoint that lies in the record itself".into());
-    }
+    not_shown.extend(arguments.source.not_shown());
     not_shown
 }
 
