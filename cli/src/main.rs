@@ -53,6 +53,7 @@ enum Command {
     #[command(subcommand)]
     Report(report::Command),
     Status(access::status::Arguments),
+    WhoCan(access::who_can::Arguments),
     Login(access::login::Arguments),
     /// Print the version of this program.
     Version,
@@ -77,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Revoke(arguments) => access::revoke::run(&arguments).await,
         Command::Review(arguments) => access::review::run(&arguments).await,
         Command::Status(arguments) => access::status::run(&arguments).await,
+        Command::WhoCan(arguments) => access::who_can::run(&arguments).await,
         Command::Login(arguments) => access::login::run(&arguments).await,
         Command::Report(command) => command.run().await,
         Command::Version => version(),

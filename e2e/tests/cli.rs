@@ -82,6 +82,7 @@ impl Stage {
             ("jane", "tenure-requester"),
             ("ann", "tenure-approver"),
             ("vera", "tenure-viewer"),
+            ("audrey", "tenure-auditor"),
         ] {
             let binding = serde_json::from_value(json!({
                 "metadata": {"name": user},
@@ -538,6 +539,7 @@ async fn with_the_operator(stage: &Stage) -> Result<()> {
         .fine()?;
     becomes(&["Active"], "").await?;
     ensure!(bound().await?, "not bound");
+    who_can(stage).await.context("who can")?;
     stage
         .run("jane", &["revoke", "real", "--reason", "Done"])
         .await?
@@ -547,6 +549,113 @@ async fn with_the_operator(stage: &Stage) -> Result<()> {
     ensure!(!bound().await?, "still bound");
     operator.stop().await?;
     reported(stage).await.context("reported")
+}
+
+/// While one grant is live: it, a deployer, and a binding that nobody declared, as whoever may read all of RBAC.
+async fn who_can(stage: &Stage) -> Result<()> {
+    let admin = stage.plane.admin()?;
+    let deployer = json!({"spec": {"deployers": [{"name": "flux", "namespace": "flux-system", "serviceAccount": "flux"}]}});
+    Api::<CustomerTenant>::all(admin.clone())
+        .patch("acme", &PatchParams::default(), &Patch::Merge(deployer))
+        .await?;
+    let stranger = json!({
+        "metadata": {"name": "stranger"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory"}],
+    });
+    Api::<ClusterRoleBinding>::all(admin)
+        .create(&PostParams::default(), &serde_json::from_value(stranger)?)
+        .await?;
+    let asks = async |more: &[&str]| -> Result<Value> {
+        let ask = [&["who-can", "acme", "--json"], more].concat();
+        stage.run("audrey", &ask).await?.json()
+    };
+    let row = |found: &Value, name: &str| -> Option<Value> {
+        let mut rows = found["access"].as_array()?.iter();
+        rows.find(|row| row["subject"]["name"] == name).cloned()
+    };
+    let deploys = eventually(SOON, "the deployer is bound", async || {
+        row(&asks(&[]).await?, "flux").context("not listed")
+    });
+    let origin = &deploys.await?["origin"];
+    ensure!(
+        *origin == json!({"kind": "Deployer", "entry": "flux"}),
+        "{origin}"
+    );
+    let found = asks(&[]).await?;
+    let jane = row(&found, "jane").context("no jane")?;
+    ensure!(
+        jane["persons"] == json!(["StaffMember/jane-doe"])
+            && jane["role"] == "ClusterRole/tenure-tenant-operator"
+            && jane["namespaces"] == json!(["acme-prod"])
+            && jane["origin"]["kind"] == "Grant"
+            && jane["origin"]["name"] == "real",
+        "{jane:#}"
+    );
+    let mallory = row(&found, "mallory").context("no mallory")?;
+    ensure!(
+        mallory["everyNamespace"] == true
+            && mallory["binding"] == "ClusterRoleBinding/stranger"
+            && mallory["origin"]["kind"] == "Foreign",
+        "{mallory:#}"
+    );
+    // The operator and the cluster's own components are not strangers.
+    let kinds = |found: &Value| -> Vec<String> {
+        let rows = found["access"].as_array().into_iter().flatten();
+        rows.map(|row| row.to_string()).collect()
+    };
+    let strangers: Vec<String> = kinds(&found)
+        .into_iter()
+        .filter(|row| row.contains(SERVICE_ACCOUNT) || row.contains("kube-system"))
+        .collect();
+    ensure!(strangers.is_empty(), "{strangers:#?}");
+    let components = found["hidden"]["components"].as_u64();
+    ensure!(components > Some(0), "{}", found["hidden"]);
+    let all = kinds(&asks(&["--all"]).await?);
+    ensure!(
+        all.iter().any(|row| row.contains(SERVICE_ACCOUNT)),
+        "{all:#?}"
+    );
+
+    // Exactly that, in the API group that has it; the API server's own authorizer says the same.
+    let scale = ["--verb", "patch", "--resource", "deployments/scale"];
+    let found = asks(&scale).await?;
+    for (name, can) in [("jane", true), ("mallory", false), ("vera", false)] {
+        ensure!(row(&found, name).is_some() == can, "{name}: {found:#}");
+        let kubectl = stage.plane.kubectl(&Identity::user(name))?;
+        let args = [
+            "auth",
+            "can-i",
+            "patch",
+            "deployments.apps",
+            "--subresource=scale",
+            "--namespace=acme-prod",
+        ];
+        let said = kubectl.run(&args).await?;
+        ensure!(
+            (said.stdout.trim() == "yes") == can,
+            "{name}: {}",
+            said.stdout
+        );
+    }
+    let wrong = ["who-can", "acme", "--verb", "get", "--resource", "secret"];
+    stage
+        .run("audrey", &wrong)
+        .await?
+        .refused("no such resource")?;
+    let text = stage.run("audrey", &["who-can", "acme"]).await?.fine()?;
+    for shown in [
+        "User jane (StaffMember/jane-doe)",
+        "AccessGrant real of jane-doe, until 20",
+        "FOREIGN: nobody declared it",
+        "Not seen here:",
+    ] {
+        ensure!(text.contains(shown), "{shown:?} is not in {text}");
+    }
+    let unknown = stage.run("audrey", &["who-can", "acne"]).await?;
+    unknown.refused("no CustomerTenant has that name")?;
+    let vera = stage.run("vera", &["who-can", "acme"]).await?;
+    vera.refused("ClusterRole tenure-auditor")
 }
 
 /// What the record says of it, to whoever holds a copy and the published keys.

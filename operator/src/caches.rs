@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenure_crds::{
     AccessGrant, AccessReview, Approval, Attestation, CustomerTenant, LegalHold, StaffMember,
-    TenancyPolicy, keys,
+    TenancyPolicy, is_ours, keys,
 };
 use tenure_rbac::Rbac;
 
@@ -539,27 +539,6 @@ impl Caches {
             Kind::Namespace => {}
         }
     }
-}
-
-/// Whether an object carries all three ownership marks of a tenant.
-pub fn is_ours<K: Resource>(object: &K, tenant: &str, tenant_id: &str) -> bool {
-    let meta = object.meta();
-    let label = meta
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(keys::TENANT))
-        .map(String::as_str);
-    let annotation = meta
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(keys::TENANT_ID))
-        .map(String::as_str);
-    let managed = meta
-        .managed_fields
-        .iter()
-        .flatten()
-        .any(|entry| entry.manager.as_deref() == Some(keys::FIELD_MANAGER));
-    label == Some(tenant) && annotation == Some(tenant_id) && managed
 }
 
 /// Names first: where nothing is surplus, nothing is unpacked.

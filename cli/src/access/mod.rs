@@ -6,7 +6,10 @@ pub mod request;
 pub mod review;
 pub mod revoke;
 pub mod status;
+pub mod who_can;
 
+mod people;
+mod reach;
 mod subject;
 mod until;
 

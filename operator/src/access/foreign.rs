@@ -1,9 +1,9 @@
 //! Bindings that nobody declared to Tenure, as they stand in the caches (DSA 2.0, 2.4).
 
 use k8s_openapi::api::rbac::v1::RoleBinding;
+use tenure_crds::is_ours;
 use tenure_rbac::{Foreign, foreign};
 
-use crate::caches::is_ours;
 use crate::cluster::Packed;
 use crate::context::Context;
 use crate::record::TenantRecord;

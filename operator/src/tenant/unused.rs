@@ -43,7 +43,7 @@ pub fn holds_something(context: &Context, record: &TenantRecord) -> bool {
 fn has_foreign<K: Resource>(objects: &[std::sync::Arc<K>], record: &TenantRecord) -> bool {
     objects
         .iter()
-        .any(|object| !crate::caches::is_ours(object.as_ref(), &record.tenant, &record.tenant_id))
+        .any(|object| !tenure_crds::is_ours(object.as_ref(), &record.tenant, &record.tenant_id))
 }
 
 fn counts_something(quota: &ResourceQuota) -> bool {
