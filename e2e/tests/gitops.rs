@@ -303,8 +303,13 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
 
 async fn table_of_states(stage: &mut Stage) -> Result<()> {
     // Nobody has looked yet: no status at all must not pass for a good one.
+    let role = json!({"name": "tenure-tenant-viewer", "longest": "PT8H", "approvals": 1});
     stage
-        .declare("TenancyPolicy", "default", &json!({}))
+        .declare(
+            "TenancyPolicy",
+            "default",
+            &json!({"grantableRoles": [role]}),
+        )
         .await?;
     let first = stage.tenant(|_| {});
     stage.declare("CustomerTenant", "first", &first).await?;
@@ -321,6 +326,7 @@ async fn table_of_states(stage: &mut Stage) -> Result<()> {
     stage
         .row("TenancyPolicy", "default", "ready", "InForce")
         .await?;
+    a_grant(stage, &first).await?;
 
     let unknown =
         stage.tenant(|spec| spec["exposure"] = json!({"ingressClasses": ["nobody-offers"]}));
@@ -401,10 +407,42 @@ async fn table_of_states(stage: &mut Stage) -> Result<()> {
         .await?;
     let rows = table()?.len();
     ensure!(
-        rows == 11,
+        rows == 12,
         "docs/gitops.md has {rows} rows: make each of them"
     );
     stage.start().await
+}
+
+/// A grant from Git that nobody has decided on holds up no pipeline.
+async fn a_grant(stage: &Stage, tenant: &Value) -> Result<()> {
+    let today = jiff::Timestamp::now().strftime("%F").to_string();
+    let signed = json!({"signedOn": today});
+    let person = json!({
+        "identities": ["worker"], "status": "Active", "training": {"completedOn": today}, "acceptableUse": signed,
+        "confidentiality": signed, "mfa": signed, "telework": signed, "jobRole": "Engineer"
+    });
+    stage.declare("StaffMember", "worker", &person).await?;
+    let asks = json!({"identities": ["reviewer"], "status": "Active"});
+    stage.declare("StaffMember", "lead", &asks).await?;
+    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2);
+    let grant = json!({
+        "tenantRef": {"name": "first"}, "tenantID": tenant["tenantID"], "person": "worker", "role": "tenure-tenant-viewer",
+        "namespaces": ["first-prod"], "reason": "It hangs", "ticket": "CHG-1", "location": "OnSite",
+        "notAfter": end.strftime("%FT%TZ").to_string()
+    });
+    let grant = json!({"apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": {"name": "waits"}, "spec": grant});
+    stage
+        .api_as(&Identity::user("reviewer"), "AccessGrant")
+        .create(&PostParams::default(), &serde_json::from_value(grant)?)
+        .await?;
+    stage
+        .row(
+            "AccessGrant",
+            "waits",
+            "a grant that waits to be approved",
+            r#""reason":"AwaitingApproval","status":"False","type":"Active""#,
+        )
+        .await
 }
 
 /// The decision on the adoption: unread, void, then one that counts, by which the tenant goes on.

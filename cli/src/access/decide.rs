@@ -1,13 +1,17 @@
 //! `kubectl tenure approve` and `kubectl tenure reject`.
 
+use std::fs;
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
-use tenure_crds::approval::{Decision, Subject as Named, TenantRef};
+use tenure_crds::approval::{BehalfParty, Decision, OnBehalfOf, Subject as Named, TenantRef};
+use tenure_crds::words::Evidence;
 use tenure_crds::{Approval, ApprovalSpec};
+use tenure_evidence::Digest;
 
 use super::Format;
 use super::subject::{Subject, Target};
@@ -28,7 +32,8 @@ const AFTER: &str = "\
 Examples:
   kubectl tenure approve acme-chg-1042-x7k2p --reason 'Planned with the service desk'
   kubectl tenure reject acme-chg-1042-x7k2p --reason 'Not during the month-end run'
-  kubectl tenure approve ct/acme --action Amend --reason 'Amendment 1, signed by both'
+  kubectl tenure approve ct/acme --action Amend --reason 'Amendment 1, signed by both' \
+    --on-behalf-of-customer https://documents.example/amendment-1.pdf --evidence amendment-1.pdf
   kubectl tenure approve tp/default --reason 'Second edge, change 2026-114'";
 
 /// Decide on what somebody else asked for, after reading what it is.
@@ -47,6 +52,12 @@ pub struct Arguments {
     /// Instant after which the decision no longer counts: 2026-01-31T12:00:00Z.
     #[arg(long, value_name = "INSTANT", value_parser = instant::parse)]
     not_after: Option<jiff::Timestamp>,
+    /// The decision is the customer's, and stands in writing there.
+    #[arg(long, value_name = "URI", requires = "evidence")]
+    on_behalf_of_customer: Option<String>,
+    /// A copy of that document. Its digest goes into the Approval; the document is sent nowhere.
+    #[arg(long, value_name = "FILE", requires = "on_behalf_of_customer")]
+    evidence: Option<PathBuf>,
     /// Do not ask, for scripts. What is decided on is printed all the same.
     #[arg(long, short)]
     yes: bool,
@@ -64,10 +75,17 @@ impl Arguments {
             self.yes || io::stdin().is_terminal(),
             "there is no terminal to ask at: read what waits, then say --yes"
         );
+        let on_behalf_of = self.on_behalf_of()?;
         let client = self.connection.client().await?;
         let action = self.action.as_deref();
         let subject = Subject::read(&client, &self.target, action).await?;
         output::tell(&subject.text);
+        if let Some(OnBehalfOf { evidence, .. }) = &on_behalf_of {
+            output::tell(&format!(
+                "As the customer decided in {} ({})",
+                evidence.uri, evidence.digest
+            ));
+        }
         let verb = verb(decision);
         if !self.yes {
             let question = format!("{verb} this? Only `yes` is taken for one: ");
@@ -79,7 +97,7 @@ impl Arguments {
         let now = Subject::read(&client, &self.target, action).await;
         let now = now.context("it was read again before anything was sent, and nothing was")?;
         unchanged(&subject, &now)?;
-        let approval = self.approval(&subject, decision);
+        let approval = self.approval(&subject, decision, on_behalf_of);
         let made = Api::<Approval>::all(client)
             .create(&PostParams::default(), &approval)
             .await
@@ -93,8 +111,30 @@ impl Arguments {
         Ok(Outcome::Fine)
     }
 
+    /// The customer's word, where the decision is the customer's.
+    fn on_behalf_of(&self) -> anyhow::Result<Option<OnBehalfOf>> {
+        let (Some(uri), Some(file)) = (&self.on_behalf_of_customer, &self.evidence) else {
+            return Ok(None);
+        };
+        let shown = || format!("evidence {}", file.display());
+        let document = fs::read(file).with_context(shown)?;
+        ensure!(!document.is_empty(), "{}: the file is empty", shown());
+        Ok(Some(OnBehalfOf {
+            party: BehalfParty::Customer,
+            evidence: Evidence {
+                uri: uri.clone(),
+                digest: Digest::of(&document).to_string(),
+            },
+        }))
+    }
+
     /// The decision as it is sent: who decides, admission writes.
-    fn approval(&self, subject: &Subject, decision: Decision) -> Approval {
+    fn approval(
+        &self,
+        subject: &Subject,
+        decision: Decision,
+        on_behalf_of: Option<OnBehalfOf>,
+    ) -> Approval {
         let pending = &subject.pending;
         let action = pending.action.as_str().to_ascii_lowercase();
         // A generated name is 63 characters where the API server has to cut it.
@@ -114,7 +154,7 @@ impl Arguments {
             },
             decision,
             reason: self.reason.clone(),
-            on_behalf_of: None,
+            on_behalf_of,
             not_after: self.not_after.map(super::until::text),
             approver: None,
         };
@@ -196,20 +236,25 @@ mod tests {
 
     const DIGEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
-    fn arguments(target: &str) -> Arguments {
-        let cli = Cli::try_parse_from([
+    fn parsed(target: &str, more: &[&str]) -> Result<Arguments, clap::Error> {
+        let end = "2026-02-01T16:00:00Z";
+        let first = [
             "kubectl-tenure",
             "approve",
             target,
             "--reason",
             "Planned",
             "--not-after",
-            "2026-02-01T16:00:00Z",
-        ]);
-        let Command::Approve(arguments) = cli.unwrap().command else {
-            panic!("no approval");
-        };
-        arguments
+            end,
+        ];
+        match Cli::try_parse_from([&first[..], more].concat())?.command {
+            Command::Approve(arguments) => Ok(arguments),
+            _ => panic!("no approval"),
+        }
+    }
+
+    fn arguments(target: &str) -> Arguments {
+        parsed(target, &[]).unwrap()
     }
 
     fn subject(target: &str, tenant: Option<&str>, change: impl FnOnce(&mut Value)) -> Subject {
@@ -231,7 +276,7 @@ mod tests {
     #[test]
     fn an_approval_is_of_exactly_what_was_shown() {
         let shown = subject("acme-1", Some("acme"), |_| {});
-        let made = arguments("acme-1").approval(&shown, Decision::Reject);
+        let made = arguments("acme-1").approval(&shown, Decision::Reject, None);
         assert_eq!(
             serde_json::to_value(made).unwrap(),
             json!({
@@ -247,12 +292,39 @@ mod tests {
             })
         );
         let platform = subject("tp/default", None, |_| {});
-        let made = arguments("tp/default").approval(&platform, Decision::Approve);
+        let made = arguments("tp/default").approval(&platform, Decision::Approve, None);
         let made = serde_json::to_value(made).unwrap();
         assert!(
             made["spec"]["tenantRef"].is_null() && made["spec"]["subject"]["tenantID"].is_null()
         );
         assert_eq!(made["spec"]["action"], "Loosen");
+    }
+
+    #[test]
+    fn the_customers_word_goes_with_where_it_stands_and_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("amendment.pdf");
+        fs::write(&file, "abc").unwrap();
+        let uri = "https://documents.example/amendment.pdf";
+        let (on, file) = ("--on-behalf-of-customer", file.to_str().unwrap());
+        let arguments = parsed("ct/acme", &[on, uri, "--evidence", file]).unwrap();
+        let word = arguments.on_behalf_of().unwrap();
+        let shown = subject("ct/acme", Some("acme"), |_| {});
+        let made = arguments.approval(&shown, Decision::Approve, word);
+        // SHA-256 of `abc`, as its standard gives it.
+        let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(
+            serde_json::to_value(made.spec.on_behalf_of).unwrap(),
+            json!({"party": "Customer", "evidence": {"uri": uri, "digest": digest}})
+        );
+        // One without the other says nothing.
+        assert!(parsed("ct/acme", &[on, uri]).is_err());
+        assert!(parsed("ct/acme", &["--evidence", file]).is_err());
+        fs::write(file, "").unwrap();
+        let why = |arguments: &Arguments| format!("{:#}", arguments.on_behalf_of().unwrap_err());
+        assert!(why(&arguments).contains("is empty"));
+        fs::remove_file(file).unwrap();
+        assert!(why(&arguments).contains("amendment.pdf"));
     }
 
     #[test]
@@ -294,7 +366,7 @@ mod tests {
     #[test]
     fn what_was_decided_is_said() {
         let shown = subject("acme-1", Some("acme"), |_| {});
-        let mut made = arguments("acme-1").approval(&shown, Decision::Approve);
+        let mut made = arguments("acme-1").approval(&shown, Decision::Approve, None);
         made.metadata.name = Some("acme-1-activate-x".into());
         made.spec.approver = serde_json::from_value(json!({"username": "ann"})).unwrap();
         assert_eq!(
