@@ -10,6 +10,13 @@ use crate::{Binding, CLUSTER, Rbac, RoleName, Rule, Subject};
 const SYSTEM: &str = "kube-system";
 /// What the names of its own roles, users and groups begin with.
 const SYSTEM_PREFIX: &str = "system:";
+/// What is called so and is no component: groups that take in anybody, and ServiceAccounts by their user names.
+const ANYBODYS: [&str; 4] = [
+    "system:anonymous",
+    "system:authenticated",
+    "system:serviceaccount",
+    "system:unauthenticated",
+];
 /// This operator's role.
 const OPERATOR: &str = "tenure-operator";
 
@@ -96,7 +103,10 @@ pub fn cluster_wide(rbac: &Rbac, operators: &str) -> Vec<Foreign> {
 pub fn is_component(binding: &Binding, operators: &str) -> bool {
     let of_the_system = |subject: &Subject| match subject {
         Subject::ServiceAccount { namespace, .. } => namespace == SYSTEM,
-        Subject::User(name) | Subject::Group(name) => name.starts_with(SYSTEM_PREFIX),
+        Subject::User(name) | Subject::Group(name) => {
+            name.starts_with(SYSTEM_PREFIX)
+                && !ANYBODYS.iter().any(|prefix| name.starts_with(prefix))
+        }
     };
     let of_the_operator = |subject: &Subject| matches!(subject, Subject::ServiceAccount { namespace, .. } if namespace == operators);
     let mut subjects = binding.subjects.iter();
@@ -195,6 +205,11 @@ mod tests {
         add("g", "tenure-operator", account("tenure-system", "tenure"));
         add("h", "tenure-operator", account("acme-prod", "tenure"));
         add("i", "ops", json!([]));
+        // A name that begins like a component's may take in everybody.
+        let group = json!([{"kind": "Group", "name": "system:authenticated"}]);
+        add("j", "system:scheduler", group);
+        let app = "system:serviceaccount:acme-prod:app";
+        add("k", "system:scheduler", user(app));
         let found = cluster_wide(&rbac, "tenure-system");
         assert_eq!(
             said(&found),
@@ -203,6 +218,8 @@ mod tests {
                 "ClusterRoleBinding/c: not-yet to User ops",
                 "ClusterRoleBinding/f: system:scheduler to User mallory",
                 "ClusterRoleBinding/h: tenure-operator to ServiceAccount acme-prod/tenure",
+                "ClusterRoleBinding/j: system:scheduler to Group system:authenticated",
+                "ClusterRoleBinding/k: system:scheduler to User system:serviceaccount:acme-prod:app",
             ]
         );
         assert!(found.iter().all(Foreign::is_cluster_wide));
