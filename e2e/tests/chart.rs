@@ -1386,7 +1386,7 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
         let args = [&["auth", "can-i", &operator, groups[0], groups[1]], args].concat();
         release.admin.run(&args).await.unwrap().ok
     };
-    let allowed: [&[&str]; 14] = [
+    let allowed: [&[&str]; 19] = [
         &["delete", "serviceaccounts", "--namespace", SESSIONS],
         &[
             "create",
@@ -1427,6 +1427,17 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
         &["create", "events.events.k8s.io", "--namespace", "default"],
         &["deletecollection", "pods", "--namespace", "any"],
         &["create", "subjectaccessreviews.authorization.k8s.io"],
+        &["list", "serviceaccounts", "--all-namespaces"],
+        &["list", "cronjobs.batch", "--all-namespaces"],
+        &["list", "certificatesigningrequests.certificates.k8s.io"],
+        &[
+            "list",
+            "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        ],
+        &[
+            "list",
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        ],
         &[
             "list",
             "leases.coordination.k8s.io",
@@ -1440,8 +1451,15 @@ async fn operator_is_allowed_its_work_and_nothing_beyond() {
             "default",
         ],
     ];
-    let refused: [&[&str]; 24] = [
-        &["list", "serviceaccounts", "--namespace", NAMESPACE],
+    let refused: [&[&str]; 28] = [
+        &["watch", "serviceaccounts", "--namespace", "any"],
+        &["create", "serviceaccounts", "--namespace", NAMESPACE],
+        &["create", "cronjobs.batch", "--namespace", "any"],
+        &["create", "certificatesigningrequests.certificates.k8s.io"],
+        &[
+            "update",
+            "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        ],
         &[
             "create",
             "roles.rbac.authorization.k8s.io",
