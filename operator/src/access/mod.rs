@@ -109,6 +109,12 @@ impl Access {
         progress.get(uid).cloned().unwrap_or_default()
     }
 
+    /// Whether the end of a grant was asked about since the start.
+    fn is_asked_about(&self, uid: &str) -> bool {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.contains_key(uid)
+    }
+
     fn keep_progress(&self, uid: &str, made: &Progress) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.insert(uid.to_owned(), made.clone());

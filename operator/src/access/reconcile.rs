@@ -79,7 +79,11 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
     tell_figures(context, tenant, &work, past_end, now);
     facts::settled(context, tenant, now);
-    if past_end == 0 && work.grants.values().any(proving::is_open) {
+    // One that was asked about is asked again in its own time.
+    let is_new_end = |(uid, granted): (&String, &Granted)| {
+        proving::is_open(granted) && !context.access.is_asked_about(uid)
+    };
+    if past_end == 0 && work.grants.iter().any(is_new_end) {
         context.access.ends.wake(tenant);
     }
     let is_unswept = |granted: &Granted| !granted.is_live() && granted.sweep.is_none();
