@@ -29,6 +29,8 @@ use tenure_e2e::{
     eventually,
 };
 
+mod time;
+
 mod access {
     pub(crate) mod reviews;
     pub(crate) mod sessions;

@@ -11,12 +11,13 @@ mod network;
 mod stage;
 #[path = "alerts/texts.rs"]
 mod texts;
+mod time;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -27,9 +28,11 @@ use serde_json::json;
 use tenure_crds::LegalHold;
 use tenure_e2e::record::segments;
 use tenure_e2e::{Identity, Record, eventually, install};
+use tenure_operator::record::Review;
 
 use self::network::Network;
 use self::stage::{ACME, SOON, Stage};
+use self::time::reviews_moved;
 
 /// One after another, because most of them need the cluster without the others' troubles.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,6 +49,9 @@ async fn every_alert_is_fired_by_what_it_is_for() -> Result<()> {
     a_record_in_trouble(&stage).await.context("record")?;
     a_hold_to_look_after(&stage).await.context("hold")?;
     access_that_needs_somebody(&stage).await.context("access")?;
+    a_review_nobody_decides_on(&mut stage)
+        .await
+        .context("review")?;
     an_evaluation_that_never_ends(&stage)
         .await
         .context("stale")?;
@@ -361,6 +367,17 @@ async fn access_that_needs_somebody(stage: &Stage) -> Result<()> {
     stage.let_in("last").await?;
     stage.approve("last").await?;
     stage.ends("TenureBreakGlassAccess", &acme).await
+}
+
+/// What reaches every tenant, three months after somebody last looked at it.
+async fn a_review_nobody_decides_on(stage: &mut Stage) -> Result<()> {
+    stage.stop_operators().await?;
+    let record = Record::of(stage.plane.access())?;
+    let then = Timestamp::now() - SignedDuration::from_hours(24 * 100);
+    let moved = |review: &mut Review| review.frozen_at = then.to_string();
+    reviews_moved(stage.plane.access(), &record, &[], moved).await?;
+    stage.start_operators().await?;
+    stage.fires("TenureAccessReviewLapsed", &[]).await.map(drop)
 }
 
 /// An operator that leads but gets nowhere: a right was taken from it, and one tenant cannot be evaluated.

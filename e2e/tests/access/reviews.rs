@@ -1,7 +1,6 @@
 //! A review: everything that gives access listed when it is due, decided on by somebody else, and what a lapse ends.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
@@ -11,13 +10,12 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tenure_crds::access_review::{AccessKind, ReviewLine};
 use tenure_crds::{AccessGrant, AccessReview, CustomerTenant};
-use tenure_e2e::install::NAMESPACE;
-use tenure_e2e::operator::SERVICE_ACCOUNT;
 use tenure_e2e::paths::target;
 use tenure_e2e::{SignIn, eventually};
-use tenure_operator::record::{ConfigMaps, Records, Review};
+use tenure_operator::record::Review;
 use tokio::process::Command;
 
+use super::super::time::reviews_moved;
 use super::super::{ACME, PROD, SOON, Stage};
 
 const REVIEWER: &str = "tenure-reviewer";
@@ -73,20 +71,9 @@ async fn bound(stage: &Stage, binding: &str, expect: bool) -> Result<()> {
 }
 
 /// Nobody can wait for three months: the record is moved back in time, as the operator itself writes it.
-async fn back_in_time(stage: &mut Stage, change: impl Fn(&mut Review) + Sync) -> Result<()> {
+async fn back_in_time(stage: &mut Stage, change: impl Fn(&mut Review)) -> Result<()> {
     stage.stop().await?;
-    let access = stage.plane.access();
-    let operator = access.service_account(NAMESPACE, SERVICE_ACCOUNT).await?;
-    let copy = ConfigMaps::new(operator.client()?, NAMESPACE);
-    let ledger = Arc::new(stage.record.ledger()?);
-    let records = Records::replay(copy, ledger).await?;
-    let mut tenant = records.tenant("acme").context("acme is not on record")?;
-    change(tenant.review.as_mut().context("no review of acme")?);
-    records.remember(&tenant).await?;
-    let platform = records.platform().context("nothing of the platform")?;
-    let mut platform = (*platform).clone();
-    change(platform.review.as_mut().context("no review of all")?);
-    records.remember_platform(platform).await?;
+    reviews_moved(stage.plane.access(), &stage.record, &["acme"], change).await?;
     stage.start().await
 }
 
@@ -323,6 +310,10 @@ async fn lapsed(stage: &mut Stage) -> Result<()> {
     stage
         .stands::<AccessReview>("acme-1", ["Lapsed", "True", "Lapsed"])
         .await?;
+    let metrics = stage.operator.as_ref().context("no operator runs")?;
+    let metrics = metrics.metrics().await?;
+    let says = r#"tenure_access_review_lapsed{customertenant="acme"} 1"#;
+    ensure!(metrics.lines().any(|line| line == says), "no {says}");
     let lapsed = told(stage, "review.lapsed", 1).await?;
     ensure!(
         lapsed[0]["undecided"] == json!(["AccessGrant/forgotten", "spec.members ops"]),

@@ -71,6 +71,14 @@ impl Stage {
         self.scrape()
     }
 
+    /// Stops them all.
+    pub async fn stop_operators(&mut self) -> Result<()> {
+        for operator in self.operators.drain(..) {
+            operator.stop().await?;
+        }
+        self.scrape()
+    }
+
     fn scrape(&self) -> Result<()> {
         let ports: Vec<u16> = self.operators.iter().map(Operator::port).collect();
         self.monitoring.scrape(&ports, &self.plane.addresses())

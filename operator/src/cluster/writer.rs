@@ -66,11 +66,6 @@ impl WriteError {
             Self::Encoding { .. } => true,
         }
     }
-
-    /// Whether the object is not there.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))
-    }
 }
 
 /// What a live object needs to be as it should.
@@ -137,22 +132,10 @@ impl Writer {
     /// One that is gone already counts as deleted.
     pub async fn delete(&self, kind: Kind, live: &Value) -> Result<(), WriteError> {
         let (api, name) = self.api(kind, live);
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: live["metadata"]["uid"].as_str().map(Into::into),
-                resource_version: live["metadata"]["resourceVersion"].as_str().map(Into::into),
-            }),
-            ..DeleteParams::default()
-        };
-        let result = api
-            .delete(&name, &params)
+        let of = |field: &str| live["metadata"][field].as_str().map(Into::into);
+        delete_exactly(&api, &name, of("uid"), of("resourceVersion"))
             .await
-            .map(|_| ())
-            .map_err(|source| api_error("delete", kind, live, source));
-        match result {
-            Err(error) if error.is_not_found() => Ok(()),
-            other => other,
-        }
+            .map_err(|source| api_error("delete", kind, live, source))
     }
 
     /// Whether a namespace holds a pod or a claim right now; asked, not cached.
@@ -231,20 +214,11 @@ impl Writer {
         api.create(&post(), review).await
     }
 
-    /// Takes away exactly the AccessReview that was looked at. One that is gone already is no error.
+    /// Takes away exactly the AccessReview that was looked at.
     pub async fn close_review(&self, review: &AccessReview) -> Result<(), kube::Error> {
         let api: Api<AccessReview> = Api::all(self.client.clone());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: review.uid(),
-                resource_version: review.resource_version(),
-            }),
-            ..DeleteParams::default()
-        };
-        match api.delete(&review.name_any(), &params).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            outcome => outcome.map(|_| ()),
-        }
+        let (uid, version) = (review.uid(), review.resource_version());
+        delete_exactly(&api, &review.name_any(), uid, version).await
     }
 
     /// Sets our finalizer on a CustomerTenant, or takes it off, under the resourceVersion looked at.
@@ -383,6 +357,29 @@ fn label(object: &Value) -> String {
     match part("namespace") {
         namespace if namespace.is_empty() => part("name"),
         namespace => format!("{namespace}/{}", part("name")),
+    }
+}
+
+/// Deletes exactly the object that was looked at: uid and resourceVersion must still match. One that is gone already is no error.
+async fn delete_exactly<K>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<String>,
+    version: Option<String>,
+) -> Result<(), kube::Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid,
+            resource_version: version,
+        }),
+        ..DeleteParams::default()
+    };
+    match api.delete(name, &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        outcome => outcome.map(|_| ()),
     }
 }
 
