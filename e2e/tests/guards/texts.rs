@@ -287,6 +287,7 @@ async fn deletions_have_a_binding_of_their_own_and_no_request_has_none() {
     }
     guards.sort();
     let expected = [
+        "accessreviews",
         "approvals",
         "crds",
         "customertenants",
