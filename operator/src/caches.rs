@@ -69,6 +69,8 @@ pub struct Caches {
     pub grants_of: Arc<ByTenant>,
     /// Reviews of who has access.
     pub reviews: Arc<Cache<DeserializeGuard<AccessReview>>>,
+    /// Whose they are; of those about every tenant, nobody's.
+    pub reviews_of: Arc<ByTenant>,
     /// Whose the decisions about grants are.
     pub grant_approvals_of: Arc<ByTenant>,
     /// Namespaces, everybody's.
@@ -294,6 +296,7 @@ impl Caches {
         };
         let (of_grants_binding, of_grants_role) = (of_account.clone(), of_account.clone());
         let (grants_of, grant_approvals_of): (Arc<ByTenant>, Arc<ByTenant>) = Default::default();
+        let reviews_of = Arc::<ByTenant>::default();
         let (of_bindings, of_cluster_bindings) = (rbac.clone(), rbac.clone());
         let (of_roles, of_cluster_roles) = (rbac.clone(), rbac.clone());
         Self {
@@ -317,7 +320,8 @@ impl Caches {
             grants: Cache::new(grant_wakes(grants.clone(), grants_of.clone())),
             grants_of,
             grant_approvals_of,
-            reviews: Cache::new(review_wakes(of_review)),
+            reviews: Cache::new(review_wakes(of_review, reviews_of.clone())),
+            reviews_of,
             namespaces: Cache::new(namespace_seen(waker.clone(), world.clone())),
             network_policies: Cache::new(policy_seen(waker.clone(), world.clone())),
             quotas: Cache::new(waker.any()),
@@ -736,13 +740,17 @@ fn grant_wakes(
 
 fn review_wakes(
     grants: Arc<Queue>,
+    of_tenant: Arc<ByTenant>,
 ) -> impl Fn(&DeserializeGuard<AccessReview>, Change) + Send + Sync + 'static {
     move |review, change| {
         let Ok(review) = &review.0 else { return };
+        let tenant = review.spec.tenant_ref.as_ref();
+        let name = tenant.map_or("", |tenant| tenant.name.as_str());
+        of_tenant.note(name, &review.name_any(), change);
         if change == Change::Written {
             return;
         }
-        match &review.spec.tenant_ref {
+        match tenant {
             Some(tenant) => grants.wake(&tenant.name),
             None => grants.wake(REVIEWS),
         }

@@ -22,7 +22,6 @@ use crate::assess::attested::{Around, Validity, validity};
 use crate::context::Context;
 use crate::record::{Granted, Review, TenantRecord};
 use crate::tenant::decisions;
-use crate::tenant::rendering::Hold;
 
 /// Control whose attestation says that a subcontractor's agreement is in order (DSA 2.10).
 const AGREEMENT: &str = "dsa-2.10-subcontractor-agreements";
@@ -242,14 +241,10 @@ fn facts(context: &Context, tenant: &str, record: Option<&TenantRecord>, now: Ti
                 .any(|other| other.name == one.name)
         })
     });
-    let in_use = record.rendering.namespaces.iter();
     Tenant {
         id: Some(record.tenant_id.clone()),
         is_closed: record.ended_at.is_some() || record.frozen.is_some() || is_gone,
-        namespaces: in_use
-            .filter(|namespace| namespace.hold != Hold::Parked)
-            .map(|namespace| namespace.name.clone())
-            .collect(),
+        namespaces: record.namespaces_in_use(),
         roles: context
             .accepted()
             .baseline(record.spec.classification)

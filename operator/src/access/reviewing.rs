@@ -24,12 +24,11 @@ use crate::record::{
     named,
 };
 use crate::tenant::decisions;
-use crate::tenant::rendering::Hold;
 use crate::tenant::status::said;
 
 /// The guard that says who decided.
 const GUARD: &str = "accessreviews";
-/// How metrics call what is about every tenant.
+/// How metrics and caches call what is about every tenant.
 const EVERY_TENANT: &str = "";
 /// Most decisions that do not count and are said.
 const MOST_VOID: usize = 64;
@@ -92,7 +91,11 @@ fn step(
         standing,
         written: written.unwrap_or_default(),
         persons: &context.access.persons(),
-        groups: &groups(context),
+        // Whose access it is, is asked of those who decide: while nobody can, nobody's groups are collected.
+        groups: &match last.is_open() {
+            true => groups(context),
+            false => BTreeMap::new(),
+        },
         guard_gap: !decisions::is_alive(context, GUARD),
     };
     next(&case, now)
@@ -125,11 +128,7 @@ fn groups(context: &Context) -> BTreeMap<String, Vec<String>> {
 
 /// Every access to a tenant that stands now.
 fn standing(context: &Context, record: &TenantRecord) -> Vec<Standing> {
-    let in_use = record.rendering.namespaces.iter();
-    let namespaces: Vec<String> = in_use
-        .filter(|namespace| namespace.hold != Hold::Parked)
-        .map(|namespace| namespace.name.clone())
-        .collect();
+    let namespaces = record.namespaces_in_use();
     let grants = record.grants.iter();
     let grants = grants
         .filter(|(_, granted)| granted.is_live())
@@ -312,12 +311,13 @@ fn others(
     subject: Subject<'_>,
     live: Option<&AccessReview>,
 ) -> Vec<AccessReview> {
-    let all = context.caches.reviews.all();
-    let readable = all.iter().filter_map(|guard| guard.0.as_ref().ok());
-    readable
+    let caches = &context.caches;
+    let tenant = subject.tenant.map_or(EVERY_TENANT, |(tenant, _)| tenant);
+    let names = caches.reviews_of.of(tenant).into_iter();
+    names
+        .filter_map(|name| caches.reviews.get("", &name)?.0.clone().ok())
         .filter(|review| subject.is_of(review))
         .filter(|review| live.is_none_or(|live| live.uid() != review.uid()))
-        .cloned()
         .collect()
 }
 
@@ -460,10 +460,6 @@ fn count(of: usize) -> i32 {
 fn tell(context: &Context, subject: Subject<'_>, next: &Next) {
     let review = &next.review;
     let open = review.undecided().count() + review.unlisted;
-    let revoked = review
-        .lines
-        .iter()
-        .filter(|line| line.is_revoked() && !matches!(line.kind, AccessKind::Grant));
     let figures = ReviewFigures {
         due_at: review
             .is_open()
@@ -474,7 +470,7 @@ fn tell(context: &Context, subject: Subject<'_>, next: &Next) {
             Some(_) if review.is_open() => open,
             _ => 0,
         },
-        revoked: revoked.count(),
+        revoked: review.revoked().count(),
     };
     let tenant = subject.tenant.map_or(EVERY_TENANT, |(tenant, _)| tenant);
     let is_told = review.is_open() || figures.revoked > 0;
@@ -516,11 +512,7 @@ fn lapsed(review: &Review, now: Timestamp) -> Vec<ReviewedAccess> {
 }
 
 fn revoked(review: &Review) -> Vec<ReviewedAccess> {
-    let revoked = review.lines.iter().filter(|line| {
-        // A grant ends; what is left of it is told as such.
-        line.is_revoked() && line.kind != AccessKind::Grant
-    });
-    revoked.map(reviewed).collect()
+    review.revoked().map(reviewed).collect()
 }
 
 fn reviewed(line: &Line) -> ReviewedAccess {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
-use kube::core::{NotUsed, Object as Whole};
+use kube::core::{GroupVersionKind, NotUsed, Object as Whole};
 use kube::{Api, Client, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use tenure_crds::Approval;
@@ -491,16 +491,10 @@ async fn pages(
 
 fn resource(kind: Kind) -> ApiResource {
     let (group, version, plural) = kind.resource();
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: match group {
-            "" => version.into(),
-            group => format!("{group}/{version}"),
-        },
-        kind: kind.as_str().into(),
-        plural: plural.into(),
-    }
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk(group, version, kind.as_str()),
+        plural,
+    )
 }
 
 fn at<K>(client: &Client, namespace: &str, resource: &ApiResource) -> Api<K>

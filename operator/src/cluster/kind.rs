@@ -1,6 +1,7 @@
 //! The closed list of kinds the operator manages inside and around tenants, and for sessions.
 
 use kube::api::ApiResource;
+use kube::core::GroupVersionKind;
 
 /// A kind the operator may create, change and delete. There is no other.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -54,17 +55,10 @@ impl Kind {
             Self::Role => ("rbac.authorization.k8s.io", "v1", "roles"),
             Self::ServiceAccount => ("", "v1", "serviceaccounts"),
         };
-        ApiResource {
-            group: group.into(),
-            version: version.into(),
-            api_version: if group.is_empty() {
-                version.into()
-            } else {
-                format!("{group}/{version}")
-            },
-            kind: self.as_str().into(),
-            plural: plural.into(),
-        }
+        ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(group, version, self.as_str()),
+            plural,
+        )
     }
 
     /// Whether objects of the kind live in a namespace.

@@ -41,7 +41,7 @@ pub use swept::{Changed, Finding, How, Settled, Swept};
 pub use tasks::{attend, follow, settle};
 
 use crate::approval::{Subject, current_digest};
-use crate::tenant::rendering::Rendering;
+use crate::tenant::rendering::{Hold, Rendering};
 
 /// Why a record could not be read or written.
 #[derive(Debug, Error)]
@@ -187,6 +187,15 @@ pub struct TenantRecord {
 }
 
 impl TenantRecord {
+    /// Full names of the namespaces that are in use: parked ones let nobody in.
+    pub fn namespaces_in_use(&self) -> Vec<String> {
+        let rendered = self.rendering.namespaces.iter();
+        rendered
+            .filter(|namespace| namespace.hold != Hold::Parked)
+            .map(|namespace| namespace.name.clone())
+            .collect()
+    }
+
     /// Whether `spec_digest` is that of the accepted spec.
     pub fn accepted(&self, spec_digest: &str) -> bool {
         self.spec_digest == spec_digest

@@ -119,6 +119,12 @@ impl Review {
         self.lines.iter().filter(|line| line.decided.is_none())
     }
 
+    /// What was revoked and is still declared, or bound by others. A grant ends; what is left of it is told as such.
+    pub fn revoked(&self) -> impl Iterator<Item = &Line> {
+        let lines = self.lines.iter();
+        lines.filter(|line| line.is_revoked() && line.kind != AccessKind::Grant)
+    }
+
     /// Names of the bindings that a tenant declares and a reviewer revoked. One that is declared otherwise is another.
     pub fn withheld(&self, spec: &CustomerTenantSpec) -> BTreeSet<String> {
         let is_revoked = |line: &Line| self.line(&line.name).is_some_and(Line::is_revoked);
