@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::leadership::{Candidate, Election};
-use crate::cluster::{Queue, Writer};
+use crate::cluster::{Clocks, Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
 use crate::observe::{Health, Metrics, RecordFigures, serve};
@@ -126,6 +126,7 @@ impl Term {
         );
         let sessions = self.settings.sessions();
         let caches = Caches::new(&queue, (&grants, &sessions), &holders, &reach);
+        let (clocks, client) = Clocks::listening(client);
         caches.spawn(&client, &self.settings.namespace, &sessions);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -145,7 +146,7 @@ impl Term {
         let work = stop.child_token();
         let parts = Parts {
             queue,
-            access: Access::new(grants),
+            access: Access::new(grants, clocks),
             holders,
             reach,
             caches,

@@ -136,6 +136,12 @@ impl Steps {
             );
             text.push_str(line.trim_end());
             text.push('\n');
+            if let Outcome::Failed(why) = outcome {
+                // Whoever sees only the end of a long run sees what went wrong.
+                why.lines()
+                    .skip(1)
+                    .for_each(|line| text.push_str(&format!("{line}\n")));
+            }
         }
         text.push_str(&format!(
             "\n{passed} passed, {failed} failed, {skipped} skipped\n"
@@ -185,11 +191,11 @@ mod tests {
     fn a_failed_step_does_not_stop_the_others() {
         let mut steps = Steps::new(None, false);
         assert!(steps.run("one", || Ok(())));
-        assert!(!steps.run("two", || Err(anyhow!("broken"))));
+        assert!(!steps.run("two", || Err(anyhow!("broken\n    because of this"))));
         assert!(steps.skip("three", "not here"));
         assert!(steps.run("four", || Ok(())));
         assert_eq!(closing(&steps), "2 passed, 1 failed, 1 skipped");
-        assert!(steps.summary().contains("broken"));
+        assert!(steps.summary().contains("broken\n    because of this\n"));
         assert_eq!(steps.close().unwrap_err().to_string(), "failed: two");
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fmt;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -258,13 +260,59 @@ impl Binary {
     }
 
     /// Runs it as `cargo test` would: in its package's folder.
+    ///
+    /// # Errors
+    ///
+    /// When a test failed: then with what the failed ones said, which is far above the end of what is printed.
     fn run(&self, arguments: &[String]) -> Result<()> {
-        shown(
-            Command::new(&self.path)
-                .args(arguments)
-                .current_dir(&self.folder)
-                .env("CARGO_MANIFEST_DIR", &self.folder),
-        )
+        let mut running = Command::new(&self.path)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.path.display()))?;
+        let output = running.stdout.take().context("it has no output")?;
+        let mut said = Said::default();
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("cannot read what the tests say")?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            said.hear(&line);
+        }
+        let status = running.wait().context("cannot wait for the tests")?;
+        if !status.success() {
+            bail!("{} ended with {status}{said}", self.path.display());
+        }
+        Ok(())
+    }
+}
+
+/// What panicking tests said, each from its first line to the note about backtraces.
+#[derive(Debug, Default)]
+struct Said {
+    lines: Vec<String>,
+    inside: bool,
+}
+
+impl Said {
+    /// Most lines that are kept.
+    const MOST: usize = 60;
+
+    fn hear(&mut self, line: &str) {
+        let begins = line.starts_with("thread '") && line.contains("panicked at");
+        self.inside = begins || (self.inside && !line.is_empty() && !line.starts_with("note: "));
+        if self.inside && self.lines.len() < Self::MOST {
+            self.lines.push(line.to_owned());
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines
+            .iter()
+            .try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
 
@@ -375,6 +423,25 @@ mod tests {
         assert_eq!(found.target, "guards");
         assert_eq!(found.path, PathBuf::from("/target/guards-1"));
         assert_eq!(found.folder, repository().join("e2e"));
+    }
+
+    #[test]
+    fn what_a_failed_test_said_is_kept_and_nothing_else() {
+        let mut said = Said::default();
+        for line in [
+            "test one ... FAILED",
+            "---- one stdout ----",
+            "── chapter",
+            "thread 'one' (7) panicked at e2e/tests/demo.rs:118:5:",
+            "assertion `left == right` failed",
+            "  left: 1",
+            "note: run with `RUST_BACKTRACE=1`",
+            "failures:",
+        ] {
+            said.hear(line);
+        }
+        assert_eq!(said.lines.len(), 3, "{said}");
+        assert!(said.to_string().ends_with("  left: 1"), "{said}");
     }
 
     #[test]

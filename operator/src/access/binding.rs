@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::api::ObjectMeta;
 use tenure_crds::keys;
+use tenure_rbac::{Foreign, RoleName, Subject as Bound};
 
 use super::session;
 use crate::record::Granted;
@@ -49,6 +50,21 @@ pub fn bindings(
             subjects: Some(vec![subject.clone()]),
         })
         .collect()
+}
+
+/// Whether a binding lets in exactly whom a live grant does, as what it says and where it says.
+pub fn lets_in_as(binding: &Foreign, granted: &Granted, sessions: &str) -> bool {
+    let who = match &granted.account {
+        Some(account) => Bound::ServiceAccount {
+            namespace: sessions.to_owned(),
+            name: account.clone(),
+        },
+        None => Bound::User(granted.identity.clone()),
+    };
+    granted.is_live()
+        && granted.namespaces.contains(&binding.namespace)
+        && binding.role == RoleName::cluster(&granted.role)
+        && binding.subjects == [who]
 }
 
 /// A person's identity as the subject of a binding.

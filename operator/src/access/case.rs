@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use tenure_controls::facts::{Demand, GrantFault};
@@ -19,6 +19,7 @@ use crate::approval::{
     decided_own,
 };
 use crate::assess::attested::{Around, Validity, validity};
+use crate::cluster::Moment;
 use crate::context::Context;
 use crate::record::{Granted, Review, TenantRecord};
 use crate::tenant::decisions;
@@ -35,13 +36,15 @@ pub struct Seen {
     approvals: BTreeMap<String, Vec<Approval>>,
     tenant: Tenant,
     persons: Arc<Persons>,
+    behind: SignedDuration,
     guard_gap: bool,
     session_gap: bool,
 }
 
 impl Seen {
     /// What stands in the caches and on record now.
-    pub fn of(context: &Context, tenant: &str, now: Timestamp) -> Self {
+    pub fn of(context: &Context, tenant: &str, moment: Moment) -> Self {
+        let Moment { now, behind } = moment;
         let record = context.records.tenant(tenant);
         Self {
             tenant: facts(context, tenant, record.as_ref(), now),
@@ -49,6 +52,7 @@ impl Seen {
             grants: grants(context, tenant),
             approvals: approvals(context, tenant),
             persons: context.access.persons(),
+            behind,
             guard_gap: decisions::guard_gap(context)
                 || !decisions::is_alive(context, "accessgrants"),
             session_gap: !decisions::is_alive(context, "session-accounts"),
@@ -123,6 +127,7 @@ impl Seen {
             role: &role,
             held: &held,
             leaves_later,
+            behind: self.behind,
             mfa_reported: context.accepted().mfa.is_some(),
             review: review.and_then(|review| review::ends(review, &uid)),
         };
@@ -384,6 +389,7 @@ pub fn faults(
             role,
             held: &held,
             leaves_later: None,
+            behind: SignedDuration::ZERO,
             mfa_reported,
             review: record
                 .review

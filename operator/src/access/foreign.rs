@@ -4,6 +4,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use tenure_crds::is_ours;
 use tenure_rbac::{Foreign, foreign};
 
+use super::binding;
 use crate::cluster::Packed;
 use crate::context::Context;
 use crate::record::TenantRecord;
@@ -11,6 +12,13 @@ use crate::record::TenantRecord;
 /// Those in a tenant's namespaces: what carries our marks was declared, or granted.
 pub fn in_tenant(context: &Context, record: &TenantRecord) -> Vec<Foreign> {
     let strangers = foreign::in_namespaces(&context.caches.rbac(), &record.namespaces);
+    let sessions = context.settings.sessions();
+    // Most there are let in exactly whom a live grant does: those need no further look.
+    let is_granted = |stranger: &Foreign| {
+        let uid = stranger.name.strip_prefix(binding::PREFIX);
+        let granted = uid.and_then(|uid| record.grants.get(uid));
+        granted.is_some_and(|granted| binding::lets_in_as(stranger, granted, &sessions))
+    };
     let is_undeclared = |stranger: &Foreign| {
         let marked = |binding: &RoleBinding| is_ours(binding, &record.tenant, &record.tenant_id);
         let kept = &context.caches.bindings;
@@ -19,7 +27,10 @@ pub fn in_tenant(context: &Context, record: &TenantRecord) -> Vec<Foreign> {
         });
         ours == Some(false)
     };
-    strangers.into_iter().filter(is_undeclared).collect()
+    strangers
+        .into_iter()
+        .filter(|stranger| !is_granted(stranger) && is_undeclared(stranger))
+        .collect()
 }
 
 /// Those that reach every namespace.

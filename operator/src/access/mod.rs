@@ -3,6 +3,7 @@
 //! [`standing::standing`] alone decides; it is pure. [`reconcile()`] makes it so, tenant by tenant: it ends first, then
 //! records, then lets in, then says.
 
+mod ageing;
 pub mod binding;
 pub mod brake;
 pub mod case;
@@ -31,7 +32,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::approval::Persons;
-use crate::cluster::Queue;
+use crate::cluster::{Clocks, Queue};
 use crate::context::Context;
 pub use case::is_about_a_grant;
 use facts::Told;
@@ -51,6 +52,8 @@ const CONCURRENCY: usize = 8;
 
 /// What the parts of access share. All of it can be computed again.
 pub struct Access {
+    /// What time it is.
+    pub clocks: Clocks,
     /// Whose grants are due.
     pub queue: Arc<Queue>,
     /// Tenants of whose grants there is something to say.
@@ -75,8 +78,9 @@ type Holding = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Access {
     /// Nobody is known, nobody holds anything.
-    pub fn new(queue: Arc<Queue>) -> Self {
+    pub fn new(queue: Arc<Queue>, clocks: Clocks) -> Self {
         Self {
+            clocks,
             queue,
             says: Queue::new(),
             ends: Queue::new(),

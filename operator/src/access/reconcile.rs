@@ -18,9 +18,9 @@ use super::review::Next;
 use super::saying::Settled;
 use super::standing::Standing;
 use super::why::Why;
-use super::{binding, facts, proving, reviewing, session, sweep, sweeping};
+use super::{ageing, binding, facts, proving, reviewing, session, sweep, sweeping};
 use crate::approval::{Asked, Subject, current_digest};
-use crate::cluster::{Kind, Needed, WriteError};
+use crate::cluster::{Kind, Moment, Needed, WriteError};
 use crate::context::Context;
 use crate::observe::GrantFigures;
 use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
@@ -63,8 +63,9 @@ pub struct Stands {
 /// Looks at every grant of a tenant and makes it so.
 #[tracing::instrument(skip_all, fields(tenant = %tenant))]
 pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
-    let now = Timestamp::now();
-    let Some((seen, work, mut failed)) = settle(context, tenant, now).await else {
+    let moment = context.access.clocks.moment();
+    let now = moment.now;
+    let Some((seen, work, mut failed)) = settle(context, tenant, moment).await else {
         // Somebody else writes the record all the time: later, and nothing is said of what was not settled.
         return Some(AGAIN);
     };
@@ -94,18 +95,19 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     if past_end == 0 {
         failed |= !cut_sessions(context, tenant, &work.grants).await;
     }
-    let standings = work.standings.iter();
+    let settled = Settled {
+        seen,
+        work,
+        refused,
+        at: now,
+    };
+    let standings = settled.work.standings.iter();
     let standings = standings.filter_map(|stands| stands.standing.again());
-    let due = standings.chain(next).min().map(|at| until(at, now));
-    context.access.say(
-        tenant,
-        Settled {
-            seen,
-            work,
-            refused,
-            at: now,
-        },
-    );
+    // What is due by now goes when it is said where the grants stand.
+    let goes = ageing::next(context, &settled).filter(|at| *at > now);
+    let due = standings.chain(next).chain(goes).min();
+    let due = due.map(|at| until(at, now));
+    context.access.say(tenant, settled);
     match failed {
         true => Some(due.map_or(AGAIN, |due| due.min(AGAIN))),
         false => due,
@@ -134,11 +136,11 @@ fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, n
 
 /// Ends what ends, and records. Where the record takes nothing, nobody new is let in. Answers from what that was decided, what
 /// it came to and whether something failed; nothing where the record was never what had been read.
-async fn settle(context: &Context, tenant: &str, now: Timestamp) -> Option<(Seen, Work, bool)> {
+async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen, Work, bool)> {
     let mut failed = false;
     for _ in 0..TRIES {
-        let seen = Seen::of(context, tenant, now);
-        let mut work = weigh(context, &seen, now);
+        let seen = Seen::of(context, tenant, moment);
+        let mut work = weigh(context, &seen, moment.now);
         failed |= !end(context, tenant, &work.grants).await;
         let Some(record) = &seen.record else {
             return Some((seen, work, failed));

@@ -322,7 +322,7 @@ fn others(
 }
 
 async fn take_away(context: &Context, review: &AccessReview) -> bool {
-    let taken = context.writer.close_review(review).await;
+    let taken = context.writer.take_away(review).await;
     if let Err(error) = &taken {
         context.metrics.failed("Api");
         tracing::warn!(%error, review = review.name_any(), "an AccessReview is not taken away yet");

@@ -12,6 +12,7 @@ use tenure_crds::{AccessGrant, Approval};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ageing;
 use super::case::Seen;
 use super::reconcile::{AGAIN, Grants, Stands, Work};
 use super::standing::Standing;
@@ -67,6 +68,7 @@ async fn say(context: &Context, tenant: &str) -> Option<Duration> {
             .unwrap_or_else(|| status::approval_of_nothing(approval, now));
         is_said &= say_approval(context, next).await;
     }
+    is_said &= ageing::age(context, settled).await;
     if !is_said {
         // Looked at anew, by what stands then.
         let queue = &context.access.queue;

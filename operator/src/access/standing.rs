@@ -100,6 +100,8 @@ pub struct Case<'a> {
     pub held: &'a [String],
     /// Until when it counts as if the person had not left, because too many leave at once.
     pub leaves_later: Option<Timestamp>,
+    /// How far the clock that is behind is so: what begins waits for that one, what ends does not.
+    pub behind: SignedDuration,
     /// Whether a second factor is reported to the API server, which then asks for it.
     pub mfa_reported: bool,
     /// Why it has to end, where the last review of access says so.
@@ -249,15 +251,18 @@ fn decided(case: &Case<'_>, window: &Window, now: Timestamp, horizon: Timestamp)
         // Decided when it began; what became of the Approvals since changes nothing.
         return active(known, horizon);
     }
-    if let Outcome::Approved { .. } = outcome {
-        return match now < window.from {
-            false => active(approvals, horizon),
-            true => Standing::Pending {
-                why: Why::Scheduled,
-                message: format!("approved; it begins at {}", window.from),
-                again: Some(window.from),
-            },
+    let is_approved = matches!(outcome, Outcome::Approved { .. });
+    let is_asked = is_approved || is_break_glass;
+    let begins = begins(case, window).filter(|begins| now < *begins);
+    if let Some(begins) = begins.filter(|_| is_asked && case.granted.is_none()) {
+        return Standing::Pending {
+            why: Why::Scheduled,
+            message: format!("nothing else is in its way; it begins at {}", window.from),
+            again: Some(begins),
         };
+    }
+    if is_approved {
+        return active(approvals, horizon);
     }
     if is_break_glass {
         return break_glass(case, now, horizon, &active);
@@ -276,6 +281,13 @@ fn decided(case: &Case<'_>, window: &Window, now: Timestamp, horizon: Timestamp)
                 .min(window.until),
         ),
     }
+}
+
+/// When it begins where that is said, by the clock that is behind.
+fn begins(case: &Case<'_>, window: &Window) -> Option<Timestamp> {
+    case.grant.spec.not_before.as_ref()?;
+    let begins = window.from.saturating_add(case.behind);
+    Some(begins.unwrap_or(Timestamp::MAX))
 }
 
 fn break_glass(

@@ -30,6 +30,7 @@ struct World {
     mfa_reported: bool,
     review: Option<Why>,
     leaves_later: Option<Timestamp>,
+    behind: SignedDuration,
 }
 
 impl World {
@@ -88,6 +89,7 @@ impl World {
             mfa_reported: false,
             review: None,
             leaves_later: None,
+            behind: SignedDuration::ZERO,
         }
     }
 
@@ -211,12 +213,13 @@ impl World {
             mfa_reported: self.mfa_reported,
             review: self.review,
             leaves_later: self.leaves_later,
+            behind: self.behind,
         };
         with(&case)
     }
 
     #[track_caller]
-    fn waits(&self, now: &str, expect: Why) {
+    fn waits(&self, now: &str, expect: Why) -> Option<Timestamp> {
         match self.at(now) {
             Standing::Pending {
                 why,
@@ -225,6 +228,7 @@ impl World {
             } => {
                 assert_eq!(why, expect, "{message}");
                 assert!(again.is_some_and(|again| again > at(now)), "{again:?}");
+                again
             }
             other => panic!("{other:?}"),
         }
@@ -264,6 +268,33 @@ fn approved_by_somebody_else_it_is_active_within_its_window_and_not_a_moment_lon
     world.lets_in("2026-03-02T15:59:59.999Z");
     world.ended("2026-03-02T16:00:00Z", Why::WindowOver);
     World::active().ended("2026-03-02T16:00:00Z", Why::WindowOver);
+}
+
+#[test]
+fn while_clocks_differ_it_begins_by_the_one_behind_and_ends_by_the_one_ahead() {
+    let mut world = World::approved();
+    world.behind = SignedDuration::from_hours(1);
+    let again = world.waits("2026-03-02T10:59:59Z", Why::Scheduled);
+    assert_eq!(again, Some(at("2026-03-02T11:00:00Z")));
+    world.lets_in("2026-03-02T11:00:00Z");
+    world.ended("2026-03-02T16:00:00Z", Why::WindowOver);
+    // What is active stays so, and what names no beginning waits for none.
+    let mut world = World::active();
+    world.behind = SignedDuration::from_hours(1);
+    world.lets_in("2026-03-02T10:00:00Z");
+    let mut world = World::new();
+    world.behind = SignedDuration::from_hours(1);
+    world.spec("notBefore", Value::Null);
+    world.approve("lead-one", "Approve");
+    world.lets_in("2026-03-02T09:30:00Z");
+}
+
+#[test]
+fn an_emergency_begins_no_earlier_than_it_says() {
+    let mut world = World::new();
+    world.spec("breakGlass", json!(true));
+    world.waits("2026-03-02T09:59:59Z", Why::Scheduled);
+    world.lets_in("2026-03-02T10:00:00Z");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! API servers, which are POSTs that change nothing, are [`ApiServers`]' to ask.
 
 pub mod cache;
+pub mod clocks;
 pub mod diff;
 pub mod events;
 pub mod keep;
@@ -15,6 +16,7 @@ pub mod servers;
 pub mod writer;
 
 pub use cache::{Cache, Change, Handover, PackedCache};
+pub use clocks::{Clocks, Moment};
 pub use keep::Packed;
 pub use kind::Kind;
 pub use queue::Queue;

@@ -214,11 +214,14 @@ impl Writer {
         api.create(&post(), review).await
     }
 
-    /// Takes away exactly the AccessReview that was looked at.
-    pub async fn close_review(&self, review: &AccessReview) -> Result<(), kube::Error> {
-        let api: Api<AccessReview> = Api::all(self.client.clone());
-        let (uid, version) = (review.uid(), review.resource_version());
-        delete_exactly(&api, &review.name_any(), uid, version).await
+    /// Takes away exactly the object of one of our own kinds that was looked at; one that is gone already is no error.
+    pub async fn take_away<K>(&self, object: &K) -> Result<(), kube::Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let (uid, version) = (object.uid(), object.resource_version());
+        delete_exactly(&api, &object.name_any(), uid, version).await
     }
 
     /// Sets our finalizer on a CustomerTenant, or takes it off, under the resourceVersion looked at.

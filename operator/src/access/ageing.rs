@@ -1,0 +1,132 @@
+//! Ended grants leave the cluster, with what was decided about them: what happened stays on record, where reports read it.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use tenure_crds::{AccessGrant, Approval};
+
+use super::proving;
+use super::reconcile::{Grants, Stands};
+use super::saying::Settled;
+use super::standing::Standing;
+use super::sweep;
+use crate::context::Context;
+use crate::record::Granted;
+
+/// Objects of one tenant that are taken away at once.
+const AT_ONCE: usize = 8;
+
+/// How long an ended grant stays to be looked at.
+const KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
+
+/// When a grant goes. Nothing while something about its end is open, where its time cannot be read, and of one that an
+/// applier made: it would only bring it back.
+pub fn goes_at(
+    grant: &AccessGrant,
+    standing: &Standing,
+    granted: Option<&Granted>,
+    appliers: &BTreeSet<String>,
+) -> Option<Timestamp> {
+    if !matches!(standing, Standing::Ended { .. }) || granted.is_some_and(is_open) {
+        return None;
+    }
+    let requester = grant.spec.requested_by.as_ref()?;
+    if appliers.contains(requester) {
+        return None;
+    }
+    let window: Timestamp = grant.spec.not_after.parse().ok()?;
+    let made = grant.creation_timestamp()?.0;
+    let over = match granted.and_then(|granted| granted.ended.as_ref()) {
+        Some(end) => end.at.parse().ok()?,
+        None => made,
+    };
+    window.max(made).max(over).checked_add(KEPT).ok()
+}
+
+/// When a decision goes whose grant went before it. Nothing while something about the end of a grant of that name is open.
+fn stray_goes_at(approval: &Approval, grants: &Grants) -> Option<Timestamp> {
+    let about = &approval.spec.subject.name;
+    let mut named = grants.values().filter(|granted| granted.name == *about);
+    if named.any(is_open) {
+        return None;
+    }
+    approval.creation_timestamp()?.0.checked_add(KEPT).ok()
+}
+
+/// Whether something about the end of a grant that let somebody in is not done.
+fn is_open(granted: &Granted) -> bool {
+    granted.is_live()
+        || proving::is_open(granted)
+        || sweep::is_open(granted)
+        || !granted.sessions_in.is_empty()
+}
+
+/// When the next of a tenant's grants goes, or the next decision about one that went.
+pub fn next(context: &Context, settled: &Settled) -> Option<Timestamp> {
+    if settled.seen.record.is_none() {
+        return None;
+    }
+    let (grants, appliers) = (&settled.work.grants, &context.accepted().gitops_appliers);
+    let standings = settled.work.standings.iter();
+    let standings = standings.filter_map(|stands| of(stands, grants, appliers));
+    let strays = settled.seen.stray_approvals();
+    standings
+        .chain(strays.filter_map(|stray| stray_goes_at(stray, grants)))
+        .min()
+}
+
+fn of(stands: &Stands, grants: &Grants, appliers: &BTreeSet<String>) -> Option<Timestamp> {
+    let granted = stands.grant.uid().and_then(|uid| grants.get(&uid));
+    goes_at(&stands.grant, &stands.standing, granted, appliers)
+}
+
+/// Takes away what has been there for long enough. Answers whether all of it went.
+pub async fn age(context: &Context, settled: &Settled) -> bool {
+    if settled.seen.record.is_none() {
+        // Of a tenant that is not on record nobody knows what is open.
+        return true;
+    }
+    let (grants, appliers) = (&settled.work.grants, &context.accepted().gitops_appliers);
+    let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= settled.at);
+    let all = &settled.work.standings;
+    let due: Vec<usize> = (0..all.len())
+        .filter(|number| is_due(of(&all[*number], grants, appliers)))
+        .collect();
+    let mut going = futures::stream::iter(due)
+        .map(|number| take_away(context, settled, &all[number].grant))
+        .buffer_unordered(AT_ONCE);
+    let mut is_done = true;
+    while let Some(went) = going.next().await {
+        is_done &= went;
+    }
+    for stray in settled.seen.stray_approvals() {
+        if is_due(stray_goes_at(stray, grants)) {
+            is_done &= went(context, context.writer.take_away(stray).await);
+        }
+    }
+    is_done
+}
+
+/// What was decided goes before what it was decided about: an Approval is kept while its subject is there, and no longer.
+async fn take_away(context: &Context, settled: &Settled, grant: &AccessGrant) -> bool {
+    for approval in settled.seen.approvals(grant) {
+        if !went(context, context.writer.take_away(approval).await) {
+            return false;
+        }
+    }
+    went(context, context.writer.take_away(grant).await)
+}
+
+fn went(context: &Context, taken: Result<(), kube::Error>) -> bool {
+    if let Err(error) = &taken {
+        context.metrics.failed("Api");
+        tracing::warn!(%error, "what an ended grant leaves behind is not taken away yet; trying again");
+    }
+    taken.is_ok()
+}
+
+#[cfg(test)]
+#[path = "ageing_tests.rs"]
+mod tests;
