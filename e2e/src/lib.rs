@@ -3,6 +3,7 @@ pub mod access;
 pub(crate) mod addresses;
 pub mod audit;
 pub mod bench;
+pub mod clock;
 pub mod command;
 pub mod demo;
 pub mod gitops;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use tenure_e2e::{
 mod time;
 
 mod access {
+    pub(crate) mod clocks;
     pub(crate) mod reviews;
     pub(crate) mod sessions;
 }
@@ -144,8 +146,13 @@ impl Stage {
     }
 
     async fn start(&mut self) -> Result<()> {
+        self.start_with(Vec::new()).await
+    }
+
+    async fn start_with(&mut self, env: Vec<(String, OsString)>) -> Result<()> {
         let options = OperatorOptions {
             record: Some(self.record.clone()),
+            env,
             ..OperatorOptions::default()
         };
         self.operator = Some(Operator::start(self.plane.access(), options).await?);
@@ -393,7 +400,11 @@ fn staff(name: &str, identities: Value) -> Value {
 }
 
 fn within(minutes: i64) -> String {
-    let at = Timestamp::now() + SignedDuration::from_mins(minutes);
+    later(SignedDuration::from_mins(minutes))
+}
+
+fn later(by: SignedDuration) -> String {
+    let at = Timestamp::now() + by;
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -449,6 +460,7 @@ async fn the_stories_of_access() -> Result<()> {
     access::reviews::reviewed(&mut stage)
         .await
         .context("reviewed")?;
+    access::clocks::set(&mut stage).await.context("clocks")?;
     put_back(&mut stage).await.context("put back")?;
     tenant_goes(&stage).await.context("tenant goes")
 }

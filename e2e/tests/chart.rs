@@ -780,7 +780,7 @@ async fn alerts_link_to_where_the_runbooks_are_published() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("runbook_url: "))
         .collect();
-    assert_eq!(links.len(), 27);
+    assert_eq!(links.len(), 28);
     for link in links {
         let page = link
             .strip_prefix("https://docs.example.com/runbooks/")

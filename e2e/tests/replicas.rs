@@ -5,9 +5,6 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
-use std::ffi::OsString;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,14 +14,13 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
+use tenure_e2e::clock::Clock;
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::{Operator, OperatorOptions, Plane, PlaneOptions, always, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 /// The Lease's length, two seconds, and what a busy machine needs to start the tests' own watch.
 const FAILOVER: Duration = Duration::from_secs(15 + 2);
-/// Debian's library that lets a clock be set for one process.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const POLICY: &str = "tenure-default-deny";
 const TENANT_NAMESPACE: &str = "acme-prod";
 
@@ -139,41 +135,6 @@ impl Stage {
                     .is_some_and(|ids| ids.iter().any(|id| id == credential))
         });
         Ok(events.iter().map(tenure_e2e::audit::Event::line).collect())
-    }
-}
-
-/// A clock that is set by writing a file.
-struct Clock(PathBuf);
-
-impl Clock {
-    fn new(file: PathBuf) -> Result<Self> {
-        ensure!(
-            Path::new(FAKETIME).exists(),
-            "{FAKETIME} is missing: apt-get install libfaketime"
-        );
-        let clock = Self(file);
-        clock.set("+0")?;
-        Ok(clock)
-    }
-
-    /// `+1h`, `-1h`.
-    fn set(&self, offset: &str) -> Result<()> {
-        // Replaced as a whole: a process must not read half of it.
-        let next = self.0.with_extension("next");
-        fs::write(&next, offset)?;
-        fs::rename(&next, &self.0)?;
-        Ok(())
-    }
-
-    fn environment(&self) -> Vec<(String, OsString)> {
-        let pairs: [(&str, OsString); 4] = [
-            ("LD_PRELOAD", FAKETIME.into()),
-            ("FAKETIME_TIMESTAMP_FILE", self.0.clone().into()),
-            ("FAKETIME_NO_CACHE", "1".into()),
-            // As on a real machine: setting the clock does not move the monotonic one.
-            ("DONT_FAKE_MONOTONIC", "1".into()),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).into()
     }
 }
 

@@ -93,6 +93,8 @@ async fn ended(context: &Context) {
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(now);
     context.metrics.passed(now);
+    let ahead = context.access.clocks.ahead();
+    context.metrics.clock_ahead(ahead.unwrap_or_default());
     let seconds = i32::try_from(context.settings.interval_seconds).unwrap_or(i32::MAX);
     let holder = context.settings.instance.as_deref();
     let renewed = context.writer.renew_freshness(

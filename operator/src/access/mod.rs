@@ -15,6 +15,7 @@ pub mod proof;
 pub mod proving;
 mod reconcile;
 pub mod review;
+mod review_object;
 pub mod reviewing;
 pub mod saying;
 pub mod session;

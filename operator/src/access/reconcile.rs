@@ -18,7 +18,7 @@ use super::review::Next;
 use super::saying::Settled;
 use super::standing::Standing;
 use super::why::Why;
-use super::{ageing, binding, facts, proving, reviewing, session, sweep, sweeping};
+use super::{ageing, binding, facts, proving, review_object, reviewing, session, sweep, sweeping};
 use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Moment, Needed, WriteError};
 use crate::context::Context;
@@ -167,7 +167,7 @@ async fn review_held(context: &Context, seen: &Seen, next: &Next, now: Timestamp
     if record.review.as_ref() != Some(&next.review) {
         context.queue.wake(&record.tenant);
     }
-    let subject = reviewing::Subject {
+    let subject = review_object::Subject {
         tenant: Some((&record.tenant, &record.tenant_id)),
     };
     reviewing::show(context, subject, next, now).await

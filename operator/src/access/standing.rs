@@ -12,10 +12,7 @@ use tenure_crds::staff_member::{Employment, Signature};
 use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
 
 use super::why::Why;
-use crate::approval::{
-    Asked, Context as Look, Counted, Outcome, Owner, Persons, Requester, Standing as Decision,
-    enough, standing as decision,
-};
+use crate::approval::{Asked, Context as Look, Outcome, Owner, Persons, Requester, Tally};
 use crate::policy::accepted::ParsedRole;
 use crate::record::Granted;
 
@@ -316,20 +313,11 @@ fn tally(case: &Case<'_>, now: Timestamp) -> (Outcome, Vec<(String, String)>) {
         guard_gap: case.guard_gap,
         persons: case.persons,
     };
-    let counted: Vec<(Counted, &Approval)> = case
-        .approvals
-        .iter()
-        .filter_map(|approval| match decision(approval, &look) {
-            Decision::Counts(counted) => Some((counted, approval)),
-            Decision::Void(_) => None,
-        })
-        .collect();
     let needed = case.role.granted.as_ref().map_or(1, |role| role.approvals);
-    let outcome = enough(counted.iter().map(|(counted, _)| counted), needed);
-    let mut for_it: Vec<(String, String)> = counted
-        .iter()
-        .filter(|(counted, _)| counted.decision == tenure_crds::approval::Decision::Approve)
-        .map(|(_, approval)| (approval.uid().unwrap_or_default(), approval.name_any()))
+    let Tally { outcome, approvals } = Tally::of(case.approvals, &look, needed);
+    let approvals = approvals.into_iter();
+    let mut for_it: Vec<(String, String)> = approvals
+        .map(|approval| (approval.uid().unwrap_or_default(), approval.name_any()))
         .collect();
     for_it.sort_by(|left, right| left.1.cmp(&right.1));
     (outcome, for_it)

@@ -12,10 +12,10 @@ use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{ApiResource, DynamicObject, ListParams, ObjectMeta};
 use kube::core::{GroupVersionKind, NotUsed, Object as Whole};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use tenure_crds::Approval;
-use tenure_crds::approval::{Action, Decision};
+use tenure_crds::approval::Action;
 use tenure_crds::words::Enforcement;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,8 +25,7 @@ use super::case::Seen;
 use super::reconcile::{Grants, amend};
 use super::sweep::{self, Beside, Kind, MOST_KEPT, OUT, Object, Window};
 use crate::approval::{
-    Asked, DIGEST_VERSION, Outcome, Requester, Standing, Stays, Subject, approvals_needed,
-    current_digest, enough, standing,
+    Asked, DIGEST_VERSION, Requester, Stays, Subject, Tally, approvals_needed, current_digest,
 };
 use crate::context::Context;
 use crate::record::{Allowed, Finding, Granted, How, Swept, TenantRecord};
@@ -571,24 +570,9 @@ pub fn accept(context: &Context, seen: &Seen, grants: &mut Grants, now: Timestam
 /// The Approvals that accept it, where they are enough.
 fn accepted(seen: &Seen, asked: &Asked, grant: &str, now: Timestamp) -> Option<Vec<Allowed>> {
     let look = seen.look(asked, now);
-    let (mut counted, mut allowed) = (Vec::new(), Vec::new());
-    for approval in seen.decisions(grant) {
-        let Standing::Counts(counts) = standing(approval, &look) else {
-            continue;
-        };
-        if counts.decision == Decision::Approve {
-            allowed.push(Allowed {
-                uid: approval.uid().unwrap_or_default(),
-                name: approval.name_any(),
-            });
-        }
-        counted.push(counts);
-    }
     let needed = approvals_needed(asked.action, &asked.requester);
-    match enough(&counted, needed) {
-        Outcome::Approved { .. } => Some(allowed),
-        Outcome::Waiting { .. } | Outcome::Rejected { .. } => None,
-    }
+    let approved = Tally::of(seen.decisions(grant), &look, needed).approved()?;
+    Some(approved.into_iter().map(Allowed::of).collect())
 }
 
 /// The grant whose sweep an Approval is about: the one it was used for, or the one that waits.

@@ -1,7 +1,7 @@
 //! Approvals: over what a person decides, and whether the decision counts (DSA 2.4, DSA 4).
 //!
 //! Pure: no client, no clock, no environment. An approval names a [`digest`] of the thing as the
-//! person saw it; its [`standing`] says whether it counts now, and [`standing::enough`] whether
+//! person saw it; its [`standing`] says whether it counts now, and [`Tally`] whether
 //! those that count suffice.
 
 pub mod digest;
@@ -14,6 +14,6 @@ pub use digest::{
 };
 pub use persons::{Owner, Person, Persons};
 pub use standing::{
-    Asked, Context, Counted, Outcome, Requester, Standing, VoidReason, approvals_needed, condition,
-    decided_own, enough, expires_at, standing,
+    Asked, Context, Counted, Outcome, Requester, Standing, Tally, VoidReason, approvals_needed,
+    condition, decided_own, expires_at, standing,
 };

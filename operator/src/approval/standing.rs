@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use tenure_crds::Approval;
 use tenure_crds::approval::{Action, Decision};
 
@@ -369,6 +370,44 @@ pub enum Outcome {
         /// Who, sorted.
         by: Vec<String>,
     },
+}
+
+/// What all decisions about one thing come to.
+#[derive(Clone, Debug)]
+pub struct Tally<'a> {
+    /// Whether they suffice.
+    pub outcome: Outcome,
+    /// Those that count and approve, the newest last.
+    pub approvals: Vec<&'a Approval>,
+}
+
+impl<'a> Tally<'a> {
+    /// Counts the decisions that count, of which `needed` persons must approve.
+    pub fn of(
+        decisions: impl IntoIterator<Item = &'a Approval>,
+        context: &Context<'_>,
+        needed: i32,
+    ) -> Self {
+        let mut counted: Vec<(Counted, &Approval)> = decisions
+            .into_iter()
+            .filter_map(|approval| match standing(approval, context) {
+                Standing::Counts(counted) => Some((counted, approval)),
+                Standing::Void(_) => None,
+            })
+            .collect();
+        let outcome = enough(counted.iter().map(|(counted, _)| counted), needed);
+        counted.retain(|(counted, _)| counted.decision == Decision::Approve);
+        counted.sort_by_cached_key(|(counted, approval)| (counted.at, approval.name_any()));
+        Self {
+            outcome,
+            approvals: counted.into_iter().map(|(_, approval)| approval).collect(),
+        }
+    }
+
+    /// Those that approve, where they suffice.
+    pub fn approved(self) -> Option<Vec<&'a Approval>> {
+        matches!(self.outcome, Outcome::Approved { .. }).then_some(self.approvals)
+    }
 }
 
 /// Whether the approvals that count suffice. Of each person the newest decision holds, and of two

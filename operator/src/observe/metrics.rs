@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -34,6 +34,7 @@ pub struct Metrics {
     grants_by_identity: IntGaugeVec,
     approval_waits: IntGaugeVec,
     held_leavers: IntGauge,
+    clock_ahead: IntGauge,
     past_end: IntGaugeVec,
     review_due: IntGaugeVec,
     review_lapsed: IntGaugeVec,
@@ -162,6 +163,10 @@ impl Metrics {
             held_leavers: new.gauge(
                 "tenure_access_held_leavers",
                 "Persons who left and whose grants stay for a quarter of an hour, because too many left at once.",
+            ),
+            clock_ahead: new.gauge(
+                "tenure_clock_ahead_seconds",
+                "By how much the operator's clock is ahead of the API server's; negative where it is behind.",
             ),
             review_due: new.gauges(
                 "tenure_access_review_due_timestamp_seconds",
@@ -476,6 +481,11 @@ impl Metrics {
         self.held_leavers.set(count(persons));
     }
 
+    /// Says by how much this machine's clock is ahead of the API server's.
+    pub fn clock_ahead(&self, ahead: SignedDuration) {
+        self.clock_ahead.set(ahead.as_secs());
+    }
+
     /// Says how many bindings of a tenant's grants outlive them.
     pub fn past_end(&self, tenant: &str, bindings: usize) {
         self.past_end
@@ -756,6 +766,7 @@ mod tests {
             samples,
             [
                 "tenure_access_held_leavers 0",
+                "tenure_clock_ahead_seconds 0",
                 "tenure_evaluation_interval_seconds 60",
                 "tenure_last_evaluation_timestamp_seconds 0",
                 "tenure_leader 0",

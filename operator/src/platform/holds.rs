@@ -11,9 +11,8 @@ use tenure_crds::{Approval, ApprovalSpec, LegalHold, LegalHoldStatus};
 
 use super::{MOST_NEW, PLATFORM, is_tenant, readable, remembered, say};
 use crate::approval::{
-    Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester,
-    Standing as ApprovalStanding, Subject, approvals_needed, current_digest, enough,
-    standing as standing_of,
+    Asked, Context as Look, DIGEST_VERSION, Requester, Subject, Tally, approvals_needed,
+    current_digest,
 };
 use crate::context::Context;
 use crate::record::{Allowed, Given, Held, PlatformRecord, RecordError, Released};
@@ -122,25 +121,10 @@ fn allowed(
     let about = decided
         .iter()
         .filter(|(_, given)| is_about(&given.spec, asked));
-    let mut counted: Vec<(Counted, Allowed)> = about
-        .filter_map(|(uid, given)| {
-            let allowed = Allowed {
-                uid: uid.clone(),
-                name: given.name.clone(),
-            };
-            match standing_of(&given.approval(uid), &look) {
-                ApprovalStanding::Counts(counted) => Some((counted, allowed)),
-                ApprovalStanding::Void(_) => None,
-            }
-        })
-        .collect();
+    let about: Vec<Approval> = about.map(|(uid, given)| given.approval(uid)).collect();
     let needed = approvals_needed(asked.action, &asked.requester);
-    let outcome = enough(counted.iter().map(|(counted, _)| counted), needed);
-    if !matches!(outcome, Outcome::Approved { .. }) {
-        return None;
-    }
-    counted.sort_by_key(|(counted, _)| counted.at);
-    Some(counted.into_iter().map(|(_, allowed)| allowed).collect())
+    let approved = Tally::of(&about, &look, needed).approved()?;
+    Some(approved.into_iter().map(Allowed::of).collect())
 }
 
 fn is_about(spec: &ApprovalSpec, asked: &Asked) -> bool {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
-use tenure_crds::{LegalHold, LegalHoldSpec, keys};
+use tenure_crds::{Approval, LegalHold, LegalHoldSpec, keys};
 use tenure_evidence::Event;
 
 use crate::approval::{Subject, current_digest};
@@ -45,6 +45,16 @@ pub struct Allowed {
     pub uid: String,
     /// Its name.
     pub name: String,
+}
+
+impl Allowed {
+    /// What is remembered of an Approval.
+    pub fn of(approval: &Approval) -> Self {
+        Self {
+            uid: approval.uid().unwrap_or_default(),
+            name: approval.name_any(),
+        }
+    }
 }
 
 impl Released {

@@ -9,8 +9,8 @@ use tenure_crds::{Approval, CustomerTenant, keys};
 
 use super::dereference::Seen;
 use crate::approval::{
-    Asked, Context as Look, Counted, DIGEST_VERSION, Outcome, Requester, Standing, Subject,
-    TakenOver, approvals_needed, current_digest, enough, standing,
+    Asked, Context as Look, DIGEST_VERSION, Requester, Subject, TakenOver, Tally, approvals_needed,
+    current_digest,
 };
 use crate::context::Context;
 use crate::policy::tenant_loosens;
@@ -178,17 +178,10 @@ pub fn approved(context: &Context, asked: &Asked, now: Timestamp) -> Option<Stri
         guard_gap,
         persons: &persons,
     };
-    let counted: Vec<(String, Counted)> = decided(context)
-        .filter_map(|approval| match standing(&approval, &look) {
-            Standing::Counts(counted) => Some((approval.name_any(), counted)),
-            Standing::Void(_) => None,
-        })
-        .collect();
+    let decided: Vec<Approval> = decided(context).collect();
     let needed = approvals_needed(asked.action, &asked.requester);
-    match enough(counted.iter().map(|(_, counted)| counted), needed) {
-        Outcome::Approved { .. } => counted.into_iter().map(|(name, _)| name).max(),
-        Outcome::Waiting { .. } | Outcome::Rejected { .. } => None,
-    }
+    let approved = Tally::of(&decided, &look, needed).approved()?;
+    approved.last().map(|last| last.name_any())
 }
 
 fn taken_over(seen: &Seen) -> Vec<TakenOver> {
