@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::rbac::v1::{RoleBinding, RoleRef, Subject};
 use kube::api::ObjectMeta;
 use tenure_crds::keys;
-use tenure_rbac::{Foreign, RoleName, Subject as Bound};
+use tenure_rbac::{RoleName, Subject as Bound};
 
 use super::session;
 use crate::record::Granted;
@@ -52,8 +52,12 @@ pub fn bindings(
         .collect()
 }
 
-/// Whether a binding lets in exactly whom a live grant does, as what it says and where it says.
-pub fn lets_in_as(binding: &Foreign, granted: &Granted, sessions: &str) -> bool {
+/// Whether a binding in that namespace of that role lets in exactly whom a live grant does, as what it says and where it says.
+pub fn lets_in_as(
+    (namespace, role, subjects): (&str, &RoleName, &[Bound]),
+    granted: &Granted,
+    sessions: &str,
+) -> bool {
     let who = match &granted.account {
         Some(account) => Bound::ServiceAccount {
             namespace: sessions.to_owned(),
@@ -62,9 +66,9 @@ pub fn lets_in_as(binding: &Foreign, granted: &Granted, sessions: &str) -> bool 
         None => Bound::User(granted.identity.clone()),
     };
     granted.is_live()
-        && granted.namespaces.contains(&binding.namespace)
-        && binding.role == RoleName::cluster(&granted.role)
-        && binding.subjects == [who]
+        && granted.namespaces.iter().any(|one| one == namespace)
+        && *role == RoleName::cluster(&granted.role)
+        && subjects == [who]
 }
 
 /// A person's identity as the subject of a binding.

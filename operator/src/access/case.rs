@@ -12,8 +12,9 @@ use tenure_controls::facts::{Demand, GrantFault};
 use tenure_crds::{AccessGrant, Approval, StaffMember, StaffMemberSpec};
 use tenure_rbac::{RoleName, dangers};
 
+use super::obstacles::{Case, Role, Staff, Tenant, lacking};
 use super::review;
-use super::standing::{Case, Role, Staff, Standing, Tenant, lacking, said_ended, standing};
+use super::standing::{Standing, said_ended, standing};
 use crate::approval::{
     Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,
     decided_own,

@@ -17,7 +17,12 @@ pub fn in_tenant(context: &Context, record: &TenantRecord) -> Vec<Foreign> {
     let is_granted = |stranger: &Foreign| {
         let uid = stranger.name.strip_prefix(binding::PREFIX);
         let granted = uid.and_then(|uid| record.grants.get(uid));
-        granted.is_some_and(|granted| binding::lets_in_as(stranger, granted, &sessions))
+        let binding = (
+            stranger.namespace.as_str(),
+            &stranger.role,
+            stranger.subjects.as_slice(),
+        );
+        granted.is_some_and(|granted| binding::lets_in_as(binding, granted, &sessions))
     };
     let is_undeclared = |stranger: &Foreign| {
         let marked = |binding: &RoleBinding| is_ours(binding, &record.tenant, &record.tenant_id);

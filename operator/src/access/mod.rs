@@ -9,6 +9,7 @@ pub mod brake;
 pub mod case;
 pub mod facts;
 pub mod foreign;
+mod obstacles;
 mod orphans;
 mod people;
 pub mod proof;

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use tenure_crds::staff_member::Employment;
 use tenure_crds::{StaffMember, StaffMemberSpec, StaffMemberStatus};
 
-use super::standing::trained_until;
+use super::obstacles::trained_until;
 use super::why::Why;
 use crate::approval::{Owner, Person, Persons};
 use crate::context::Context;

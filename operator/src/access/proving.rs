@@ -20,8 +20,12 @@ use crate::cluster::ApiServers;
 use crate::context::Context;
 use crate::record::{Granted, Proven, RecordError, TenantRecord};
 
-/// Most questions about one grant, put to each API server. Those that show most come first.
-const MOST_QUESTIONS: usize = 48;
+/// How many questions about one grant are put to each API server, at least: every rule of its role is asked about in every
+/// namespace, and what shows most comes first.
+const QUESTIONS: usize = 48;
+/// Most questions that are first answered here, by all of RBAC: whatever may be left is asked too, up to [`MOST_LEFT`] of it.
+const MOST_LOOKED_AT: usize = 20_000;
+const MOST_LEFT: usize = 256;
 /// Tenants whose ends are proven at once.
 const CONCURRENCY: usize = 4;
 /// How soon an end that is not proven is asked about again; doubled up to [`LONGEST`].
@@ -218,23 +222,36 @@ fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &
     // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
     let unknown = [anything_usual()];
     let rules = rbac.rules("", &role).unwrap_or(&unknown);
-    let mut what = questions(rules, &granted.namespaces, MOST_QUESTIONS).asked;
-    what.extend(granted.account.as_ref().map(|account| {
-        let sessions = context.settings.sessions();
+    let everywhere = rules.len().saturating_mul(granted.namespaces.len());
+    let sessions = context.settings.sessions();
+    let token = granted.account.iter().map(|account| {
         Attributes::on("create", "", "serviceaccounts/token", &sessions).named(account)
-    }));
-    let others = live_bindings(record, &granted.person);
-    let is_given_otherwise = |caller: &Caller, what: &Attributes| {
-        let sources = rbac.sources(caller, what);
-        !sources.is_empty() && sources.iter().all(|source| others.contains(&source.name))
+    });
+    let all = questions(rules, &granted.namespaces, MOST_LOOKED_AT).asked;
+    let all: Vec<Attributes> = token.chain(all).collect();
+    let others = live(record, &granted.person);
+    let is_anothers = |source: &Source| {
+        let granted = others.get(&source.name);
+        let subjects = std::slice::from_ref(&source.subject);
+        let binding = (source.namespace.as_str(), &source.role, subjects);
+        granted.is_some_and(|granted| binding::lets_in_as(binding, granted, &sessions))
     };
-    let pairs = callers
-        .iter()
-        .flat_map(|caller| what.iter().map(move |what| (caller, what)));
-    pairs
-        .filter(|(caller, what)| !is_given_otherwise(caller, what))
-        .map(|(caller, what)| (caller.clone(), what.clone()))
-        .collect()
+    let mut asked = Asked::new();
+    for caller in callers {
+        let mut left = 0;
+        for (number, what) in all.iter().enumerate() {
+            let sources = rbac.sources(caller, what);
+            let is_left = sources.iter().any(|source| !is_anothers(source));
+            if !is_left && !sources.is_empty() {
+                continue;
+            }
+            left += usize::from(is_left);
+            if number <= everywhere.max(QUESTIONS) || (is_left && left <= MOST_LEFT) {
+                asked.push((caller.clone(), what.clone()));
+            }
+        }
+    }
+    asked
 }
 
 /// What a role to grant usually allows.
@@ -248,12 +265,12 @@ fn anything_usual() -> Rule {
     }
 }
 
-/// Names of the bindings of a person's live grants.
-fn live_bindings(record: &TenantRecord, person: &str) -> BTreeSet<String> {
+/// A person's live grants, by the name of their bindings.
+fn live<'a>(record: &'a TenantRecord, person: &str) -> BTreeMap<String, &'a Granted> {
     let grants = record.grants.iter();
     grants
         .filter(|(_, granted)| granted.is_live() && granted.person == person)
-        .map(|(uid, _)| binding::name(uid))
+        .map(|(uid, granted)| (binding::name(uid), granted))
         .collect()
 }
 

@@ -1,9 +1,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use tenure_controls::facts::Demand;
+use tenure_crds::{Approval, StaffMemberSpec};
 
 use super::*;
-use crate::approval::{Person, Subject, current_digest};
+use crate::access::obstacles::{Role, Staff, Tenant, lacking};
+use crate::approval::{Asked, Person, Persons, Requester, Subject, current_digest};
+use crate::policy::accepted::ParsedRole;
+use crate::record::Granted;
 use crate::record::{Allowed, End};
 
 const ID: &str = "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11";
