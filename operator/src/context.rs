@@ -13,6 +13,7 @@ use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
 use crate::cluster::{Queue, Writer};
 use crate::evaluations::Evaluations;
+use crate::guards::watch::Watch;
 use crate::observe::Metrics;
 use crate::policy::accepted::Accepted;
 use crate::record::{Notes, Records};
@@ -55,6 +56,8 @@ pub struct Context {
     pub evaluations: Evaluations,
     /// When the last full evaluation pass ended.
     pub last_pass: RwLock<Option<Timestamp>>,
+    /// Whether the guards that say who wrote something held all the time.
+    pub watch: Watch,
     fights: Mutex<Fights>,
     complete: Mutex<BTreeSet<String>>,
     closed: Mutex<HashMap<String, Instant>>,
@@ -96,6 +99,7 @@ impl Context {
             reachability: RwLock::default(),
             evaluations: Evaluations::default(),
             last_pass: RwLock::default(),
+            watch: Watch::default(),
             fights: Mutex::default(),
             complete: Mutex::default(),
             closed: Mutex::default(),

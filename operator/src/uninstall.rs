@@ -49,8 +49,11 @@ fn let_in(grant: &DynamicObject) -> Option<String> {
         .as_array()
         .into_iter()
         .flatten();
-    let is_active =
-        |condition: &Value| condition["type"] == "Active" && condition["status"] == "True";
+    // Where one of its bindings was refused another may stand.
+    let is_active = |condition: &Value| {
+        condition["type"] == "Active"
+            && (condition["status"] == "True" || condition["reason"] == "Refused")
+    };
     let text = |field: &str| {
         grant.data["spec"][field]
             .as_str()

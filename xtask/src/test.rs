@@ -298,10 +298,15 @@ struct Said {
 impl Said {
     /// Most lines that are kept.
     const MOST: usize = 60;
+    /// What follows is about the code, not about what went wrong.
+    const ENDS: [&str; 2] = ["note: ", "stack backtrace:"];
 
     fn hear(&mut self, line: &str) {
         let begins = line.starts_with("thread '") && line.contains("panicked at");
-        self.inside = begins || (self.inside && !line.is_empty() && !line.starts_with("note: "));
+        self.inside = begins
+            || (self.inside
+                && !line.is_empty()
+                && !Self::ENDS.iter().any(|end| line.starts_with(end)));
         if self.inside && self.lines.len() < Self::MOST {
             self.lines.push(line.to_owned());
         }
@@ -435,7 +440,7 @@ mod tests {
             "thread 'one' (7) panicked at e2e/tests/demo.rs:118:5:",
             "assertion `left == right` failed",
             "  left: 1",
-            "note: run with `RUST_BACKTRACE=1`",
+            "stack backtrace:",
             "failures:",
         ] {
             said.hear(line);

@@ -36,7 +36,7 @@ fn granted(change: &Value) -> Granted {
         "namespaces": ["acme-prod"], "ticket": "CHG-1", "digest": "sha256:0",
         "activatedAt": "2026-03-02T10:00:00Z", "notAfter": OVER,
         "ended": {"at": OVER, "why": "WindowOver"},
-        "proof": {"at": OVER, "servers": 2},
+        "proof": {"at": OVER, "servers": 2, "rounds": 1},
         "sweep": {"at": OVER, "digest": "", "settled": {"at": OVER, "how": "NothingFound"}}
     });
     json_patch(&mut granted, change);

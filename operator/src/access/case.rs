@@ -16,7 +16,7 @@ use super::obstacles::{Case, Role, Staff, Tenant, lacking};
 use super::review;
 use super::standing::{Standing, said_ended, standing};
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Persons, Requester, Subject, current_digest,
+    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, current_digest,
     decided_own,
 };
 use crate::assess::attested::{Around, Validity, validity};
@@ -38,7 +38,8 @@ pub struct Seen {
     tenant: Tenant,
     persons: Arc<Persons>,
     behind: SignedDuration,
-    guard_gap: bool,
+    gaps: Gaps,
+    asker_gaps: Gaps,
     session_gap: bool,
 }
 
@@ -49,13 +50,13 @@ impl Seen {
         let record = context.records.tenant(tenant);
         Self {
             tenant: facts(context, tenant, record.as_ref(), now),
+            persons: context.access.persons_of(record.as_ref()),
             record,
             grants: grants(context, tenant),
             approvals: approvals(context, tenant),
-            persons: context.access.persons(),
             behind,
-            guard_gap: decisions::guard_gap(context)
-                || !decisions::is_alive(context, "accessgrants"),
+            gaps: decisions::gaps(context, "approvals"),
+            asker_gaps: decisions::gaps(context, "accessgrants"),
             session_gap: !decisions::is_alive(context, "session-accounts"),
         }
     }
@@ -91,7 +92,7 @@ impl Seen {
         Look {
             asked: Some(asked),
             now,
-            guard_gap: self.guard_gap,
+            gaps: &self.gaps,
             persons: &self.persons,
         }
     }
@@ -115,6 +116,7 @@ impl Seen {
         });
         let held = context.access.held(&grant.spec.person, &uid);
         let role = role(context, &grant.spec.role);
+        let made = grant.creation_timestamp();
         let case = Case {
             grant,
             granted: self.granted(&uid),
@@ -122,7 +124,8 @@ impl Seen {
             persons: &self.persons,
             approvals: self.approvals(grant),
             asked,
-            guard_gap: self.guard_gap,
+            gaps: &self.gaps,
+            asker_gap: made.is_none_or(|made| self.asker_gaps.cover(made.0)),
             session_gap: self.session_gap,
             tenant: &self.tenant,
             role: &role,
@@ -364,8 +367,9 @@ pub fn faults(
         return Vec::new();
     }
     let tenant = facts(context, &record.tenant, Some(record), now);
-    let persons = context.access.persons();
+    let persons = context.access.persons_of(Some(record));
     let mfa_reported = context.accepted().mfa.is_some();
+    let none = Gaps::default();
     let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
     let mut found = Vec::new();
     for one in live.iter().filter(|one| !one.is_said_ended()) {
@@ -384,7 +388,8 @@ pub fn faults(
             persons: &persons,
             approvals: &[],
             asked: &asked,
-            guard_gap: false,
+            gaps: &none,
+            asker_gap: false,
             session_gap: false,
             tenant: &tenant,
             role,

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approval::Persons;
 use crate::cluster::{Clocks, Queue};
 use crate::context::Context;
+use crate::record::TenantRecord;
 pub use case::is_about_a_grant;
 use facts::Told;
 use proving::Progress;
@@ -71,6 +72,8 @@ pub struct Access {
     progress: Mutex<HashMap<String, Progress>>,
     settled: Mutex<HashMap<String, Settled>>,
     brake: Mutex<Brake>,
+    /// Sessions that were cut, by grant and namespace, until that is on record.
+    cut: Mutex<BTreeSet<(String, String)>>,
     /// What verdicts were made from.
     pub told: Told,
 }
@@ -93,11 +96,17 @@ impl Access {
             progress: Mutex::default(),
             settled: Mutex::default(),
             brake: Mutex::default(),
+            cut: Mutex::default(),
             told: Told::default(),
         }
     }
 
-    /// Who is known.
+    /// Who is known wherever it is about one tenant: the staff, and that customer's people.
+    pub fn persons_of(&self, record: Option<&TenantRecord>) -> Arc<Persons> {
+        people::of_tenant(self.persons(), record)
+    }
+
+    /// The staff: who is known where it is about no tenant.
     pub fn persons(&self) -> Arc<Persons> {
         self.persons
             .read()
@@ -175,6 +184,44 @@ impl Access {
         others.into_iter().cloned().collect()
     }
 
+    /// Notes that a person holds a role through a grant, unless they hold one through another grant that it excludes.
+    fn claim(
+        &self,
+        person: &str,
+        uid: &str,
+        role: &str,
+        excluded: Option<&BTreeSet<String>>,
+    ) -> bool {
+        let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = holding.entry(person.to_owned()).or_default();
+        let is_excluded = |held: &String| excluded.is_some_and(|excluded| excluded.contains(held));
+        let mut others = held.iter().filter(|(other, _)| *other != uid);
+        if others.any(|(_, held)| is_excluded(held)) {
+            return false;
+        }
+        held.insert(uid.to_owned(), role.to_owned());
+        true
+    }
+
+    /// Whether the sessions that may be open in a namespace were cut since a grant's end.
+    fn is_cut(&self, uid: &str, namespace: &str) -> bool {
+        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.contains(&(uid.to_owned(), namespace.to_owned()))
+    }
+
+    fn note_cut(&self, uid: &str, namespace: &str) {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.insert((uid.to_owned(), namespace.to_owned()));
+    }
+
+    /// Forgets cuts that are on record.
+    fn forget_cuts(&self, recorded: &[(String, String)]) {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        for one in recorded {
+            cut.remove(one);
+        }
+    }
+
     /// Notes that a person holds a role through a grant, or no longer does.
     fn hold(&self, person: &str, uid: &str, role: Option<&str>) {
         let mut holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,7 +244,7 @@ impl Access {
 
 /// Takes over from the record who holds what, and makes everybody's grants due: what ended while nobody led ends first.
 pub fn begin(context: &Context) {
-    context.access.know(people::known(context));
+    context.access.know(people::staff(context));
     for record in context.records.all_lasting() {
         for (uid, granted) in record
             .grants

@@ -11,12 +11,15 @@ use tenure_crds::staff_member::{Employment, Signature};
 use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
 
 use super::why::Why;
-use crate::approval::{Asked, Owner, Persons, Requester};
+use crate::approval::{Asked, Gaps, Owner, Persons, Requester};
 use crate::policy::accepted::ParsedRole;
 use crate::record::Granted;
 
 /// Shortest window of a session: its tokens live ten minutes at least and end a minute before the grant.
 pub const SHORTEST_SESSION: SignedDuration = SignedDuration::from_mins(15);
+
+/// How often it is looked whether what excludes a role is still held.
+const HELD: SignedDuration = SignedDuration::from_secs(60);
 
 /// A person as the sync knows them.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +85,10 @@ pub struct Case<'a> {
     pub approvals: &'a [Approval],
     /// What asks for them.
     pub asked: &'a Asked,
-    /// Whether the stamps of who asked and who approved may be forged just now.
-    pub guard_gap: bool,
+    /// When the stamps of who approved may have been forged.
+    pub gaps: &'a Gaps,
+    /// Whether that of who asked for this grant may be.
+    pub asker_gap: bool,
     /// Whether a session's token may outlive the grant just now.
     pub session_gap: bool,
     /// Where it lets in.
@@ -153,7 +158,7 @@ pub fn obstacle(
     place(case)
         .or_else(|| asker(case))
         .or_else(|| role(case, window))
-        .or_else(|| exclusive(case))
+        .or_else(|| exclusive(case, now))
         .or_else(|| person(case, horizon))
         .or_else(|| training(case, today, horizon))
         .or_else(|| excluded(case, today, horizon))
@@ -183,7 +188,7 @@ pub fn lacking(case: &Case<'_>, now: Timestamp) -> Vec<(Demand, String)> {
     let found = [
         (Demand::Scope, place(case)),
         (Demand::Role, role(case, &window)),
-        (Demand::Duties, exclusive(case)),
+        (Demand::Duties, exclusive(case, now)),
         (Demand::Employment, present(case)),
         (Demand::Identity, identified(case)),
         (Demand::AcceptableUse, unsigned(case, ACCEPTABLE_USE)),
@@ -272,14 +277,24 @@ fn asker(case: &Case<'_>) -> Option<Obstacle> {
     if case.granted.is_some() {
         return None;
     }
-    match &case.asked.requester {
-        Requester::Nobody => None,
-        Requester::User(user) => case.persons.of(user).is_none().then(|| {
-            Obstacle::new(
-                Why::RequesterUnknown,
-                format!("{user}, who asked, is no known person: somebody whom the identity sync lists with one StaffMember asks, or a listed GitOps applier"),
-            )
-        }),
+    let unknown = |message: String| Some(Obstacle::new(Why::RequesterUnknown, message));
+    if case.asker_gap {
+        return unknown(
+            "it was asked for while the guard that says who asked was not proven alive: ask again"
+                .into(),
+        );
+    }
+    let Requester::User(user) = &case.asked.requester else {
+        return None;
+    };
+    match case.persons.of(user) {
+        None => unknown(format!(
+            "{user}, who asked, is no known person: somebody whom the identity sync lists with one StaffMember asks, or a listed GitOps applier"
+        )),
+        Some(person) if case.persons.has_left(person) => unknown(format!(
+            "{user}, who asked, does not work here any more: somebody who does asks"
+        )),
+        Some(_) => None,
     }
 }
 
@@ -353,19 +368,20 @@ fn role(case: &Case<'_>, window: &Window) -> Option<Obstacle> {
 }
 
 /// Roles that one person may not hold together.
-fn exclusive(case: &Case<'_>) -> Option<Obstacle> {
+fn exclusive(case: &Case<'_>, now: Timestamp) -> Option<Obstacle> {
     let (spec, granted) = (&case.grant.spec, case.role.granted.as_ref()?);
     let name = &spec.role;
     let mut held = case.held.iter();
     let other = held.find(|held| granted.exclusive_with.contains(*held));
-    other.map(|held| {
-        Obstacle::new(
-            Why::RoleExcluded,
-            format!(
-                "{} holds {held}, which excludes {name} (DSA 2.4)",
-                spec.person
-            ),
-        )
+    // What is held elsewhere may have ended by then.
+    let again = now.saturating_add(HELD).ok();
+    other.map(|held| Obstacle {
+        why: Why::RoleExcluded,
+        message: format!(
+            "{} holds {held}, which excludes {name} (DSA 2.4)",
+            spec.person
+        ),
+        again,
     })
 }
 

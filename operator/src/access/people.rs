@@ -1,5 +1,6 @@
 //! Who is known, and whether grants of a StaffMember may be active.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,43 +15,47 @@ use super::why::Why;
 use crate::approval::{Owner, Person, Persons};
 use crate::context::Context;
 use crate::platform::{readable, say};
+use crate::record::TenantRecord;
 use crate::tenant::status::said;
 
 /// When what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// Everybody who is known: the staff, and the customers' own people.
-pub fn known(context: &Context) -> Persons {
-    let staff = context.caches.staff.all();
-    let staff = staff.iter().filter_map(|guard| guard.0.as_ref().ok());
-    let mut known: Vec<(Person, Vec<String>)> = staff
-        .map(|staff| {
-            (
-                Person::Staff(staff.name_any()),
-                staff.spec.identities.clone(),
-            )
-        })
+/// The staff. One whose StaffMember cannot be read is nobody.
+pub fn staff(context: &Context) -> Persons {
+    let all = context.caches.staff.all();
+    let all: Vec<&StaffMember> = all
+        .iter()
+        .filter_map(|guard| guard.0.as_ref().ok())
         .collect();
-    for tenant in context.caches.tenants.names_in("") {
-        let guard = context.caches.tenants.get("", &tenant);
-        let Some(object) = guard.as_ref().and_then(|guard| guard.0.as_ref().ok()) else {
-            continue;
+    let known = all.iter().map(|staff| {
+        let identities = staff.spec.identities.as_slice();
+        (Person::Staff(staff.name_any()), identities)
+    });
+    let left = all
+        .iter()
+        .filter(|staff| staff.spec.status == Employment::Left);
+    Persons::new(known).without(left.map(|staff| staff.name_any()).collect())
+}
+
+/// The staff, and the people of one tenant's customer as they were accepted: for other tenants they are nobody.
+pub fn of_tenant(staff: Arc<Persons>, record: Option<&TenantRecord>) -> Arc<Persons> {
+    let Some(record) = record.filter(|record| !record.spec.customer.persons.is_empty()) else {
+        return staff;
+    };
+    let theirs = record.spec.customer.persons.iter().map(|person| {
+        let who = Person::Customer {
+            tenant: record.tenant.clone(),
+            name: person.name.clone(),
         };
-        known.extend(object.spec.customer.persons.iter().map(|person| {
-            let who = Person::Customer {
-                tenant: tenant.clone(),
-                name: person.name.clone(),
-            };
-            (who, person.identities.clone())
-        }));
-    }
-    let known = known.iter();
-    Persons::new(known.map(|(person, identities)| (person.clone(), identities.as_slice())))
+        (who, person.identities.as_slice())
+    });
+    Arc::new(staff.with_customers(theirs))
 }
 
 /// Takes in who is known, makes every tenant's grants due, and says on each StaffMember whether it is eligible.
 pub async fn settle(context: &Context) -> Option<Duration> {
-    context.access.know(known(context));
+    context.access.know(staff(context));
     for tenant in context.tenants() {
         context.access.queue.wake(&tenant);
     }

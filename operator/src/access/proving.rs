@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{Client, Config};
-use tenure_rbac::{Attributes, Caller, RoleName, Rule, Source, questions};
+use tenure_rbac::{Attributes, Caller, Rbac, RoleName, Rule, Source, questions};
 use tokio_util::sync::CancellationToken;
 
 use super::binding;
@@ -236,22 +236,34 @@ fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &
         let binding = (source.namespace.as_str(), &source.role, subjects);
         granted.is_some_and(|granted| binding::lets_in_as(binding, granted, &sessions))
     };
-    let mut asked = Asked::new();
-    for caller in callers {
-        let mut left = 0;
-        for (number, what) in all.iter().enumerate() {
-            let sources = rbac.sources(caller, what);
-            let is_left = sources.iter().any(|source| !is_anothers(source));
-            if !is_left && !sources.is_empty() {
-                continue;
-            }
-            left += usize::from(is_left);
-            if number <= everywhere.max(QUESTIONS) || (is_left && left <= MOST_LEFT) {
-                asked.push((caller.clone(), what.clone()));
-            }
-        }
-    }
-    asked
+    let first = everywhere.max(QUESTIONS);
+    let asked = |caller: &Caller| chosen(&rbac, caller, &all, first, is_anothers);
+    let asked = callers.iter().flat_map(|caller| {
+        let asked = asked(caller).into_iter();
+        asked.map(move |what| (caller.clone(), what.clone()))
+    });
+    asked.collect()
+}
+
+/// What is asked of all there is to ask: the first so many, and whatever RBAC leaves, as far as it is known here. What others
+/// approved is not asked about.
+fn chosen<'a>(
+    rbac: &Rbac,
+    caller: &Caller,
+    all: &'a [Attributes],
+    first: usize,
+    is_anothers: impl Fn(&Source) -> bool,
+) -> Vec<&'a Attributes> {
+    let mut left = 0;
+    let is_chosen = |(number, what): &(usize, &Attributes)| {
+        let sources = rbac.sources(caller, what);
+        let is_left = sources.iter().any(|source| !is_anothers(source));
+        left += usize::from(is_left);
+        let is_given_otherwise = !is_left && !sources.is_empty();
+        !is_given_otherwise && (*number <= first || (is_left && left <= MOST_LEFT))
+    };
+    let all = all.iter().enumerate();
+    all.filter(is_chosen).map(|(_, what)| what).collect()
 }
 
 /// What a role to grant usually allows.
@@ -320,4 +332,76 @@ fn remaining(context: &Context, asked: &[(Caller, Attributes)], proof: &Proof) -
 /// Whether the end of a grant is still to be proven.
 pub fn is_open(granted: &Granted) -> bool {
     !granted.is_live() && granted.proof.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A role of many rules, what else is bound in the last of many namespaces, and all there is to ask about it.
+    fn many() -> (Rbac, Vec<Attributes>, usize) {
+        let (mut rules, mut namespaces) = (Vec::new(), Vec::new());
+        for number in 0..12 {
+            let resources = [format!("one{number}"), format!("two{number}")];
+            rules.push(json!({"apiGroups": ["g"], "resources": resources, "verbs": ["get", "list", "watch"]}));
+        }
+        rules.push(json!({"apiGroups": [""], "resources": ["pods/attach", "pods/exec"], "verbs": ["create"]}));
+        for number in 0..60 {
+            namespaces.push(format!("n{number:02}"));
+        }
+        let role = json!({"metadata": {"name": "debugger"}, "rules": rules});
+        let exec = json!({"metadata": {"name": "exec"}, "rules": [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}]});
+        let mut rbac = Rbac::default();
+        for role in [role, exec] {
+            rbac.upsert_cluster_role(&serde_json::from_value::<ClusterRole>(role).unwrap());
+        }
+        let binding = json!({
+            "metadata": {"name": "way-in", "namespace": "n59"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "exec"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "alice"}]
+        });
+        rbac.upsert_binding(&serde_json::from_value::<RoleBinding>(binding).unwrap());
+        let rules = rbac.rules("", &RoleName::cluster("debugger")).unwrap();
+        let (first, asked) = (
+            rules.len() * 60,
+            questions(rules, &namespaces, MOST_LOOKED_AT),
+        );
+        assert_eq!(asked.left_out, 0);
+        (rbac, asked.asked, first)
+    }
+
+    #[test]
+    fn every_rule_is_asked_about_in_every_namespace_and_whatever_is_left_besides() {
+        let (rbac, all, first) = many();
+        let alice = Caller::authenticated("alice", [""; 0]);
+        let asked = chosen(&rbac, &alice, &all, first, |_| false);
+        for namespace in 0..60 {
+            for number in 0..12 {
+                let resource = format!("one{number}");
+                let what = Attributes::on("get", "g", &resource, &format!("n{namespace:02}"));
+                assert!(asked.contains(&&what), "{what:?}");
+            }
+        }
+        let left = Attributes::on("create", "", "pods/exec", "n59");
+        assert!(asked.contains(&&left));
+        let elsewhere = Attributes::on("create", "", "pods/exec", "n58");
+        assert!(
+            !asked.contains(&&elsewhere),
+            "its rule was asked about there by another question"
+        );
+        // It is not among the first: nothing but RBAC says so.
+        assert!(!all[..=first].contains(&left));
+    }
+
+    #[test]
+    fn what_another_grant_gives_is_not_asked_about() {
+        let (rbac, all, first) = many();
+        let alice = Caller::authenticated("alice", [""; 0]);
+        let asked = chosen(&rbac, &alice, &all, first, |source| source.name == "way-in");
+        assert!(!asked.contains(&&Attributes::on("create", "", "pods/exec", "n59")));
+        assert!(asked.contains(&&Attributes::on("create", "", "pods/attach", "n59")));
+    }
 }

@@ -197,6 +197,9 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
         if matches!(standing, Standing::Active { .. }) && !has_room(&work.grants, &uid) {
             standing = Standing::waits(Why::TooMany, Why::TooMany.meaning());
         }
+        if matches!(standing, Standing::Active { .. }) && !claims(context, grant, &uid) {
+            standing = Standing::waits(Why::RoleExcluded, Why::RoleExcluded.meaning());
+        }
         note(context, &mut work.grants, grant, &standing, now);
         if let Some(granted) = work.grants.get_mut(&uid).filter(|one| one.is_live()) {
             granted.tokens_open = granted.tokens_open.take().or_else(|| tokens_open.clone());
@@ -228,11 +231,22 @@ fn has_room(grants: &Grants, uid: &str) -> bool {
         || grants.values().filter(|granted| granted.is_live()).count() < MOST_LIVE
 }
 
+/// Takes the role for the person, unless they hold one by now that it excludes: tenants are looked at at the same time.
+fn claims(context: &Context, grant: &AccessGrant, uid: &str) -> bool {
+    let accepted = context.accepted();
+    let (person, role) = (&grant.spec.person, &grant.spec.role);
+    let excluded = accepted.grantable_roles.get(role);
+    let excluded = excluded.map(|role| &role.exclusive_with);
+    context.access.claim(person, uid, role, excluded)
+}
+
 fn is_forgotten(granted: &Granted, now: Timestamp) -> bool {
-    let over = granted.not_after.parse::<Timestamp>().ok();
+    let until = granted.moved_from.as_ref().unwrap_or(&granted.not_after);
+    let over = until.parse::<Timestamp>().ok();
     let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
     let is_over = forgotten.is_none_or(|forgotten| forgotten < now);
-    !granted.is_live() && granted.proof.is_some() && !sweep::is_open(granted) && is_over
+    let is_done = !granted.is_live() && granted.proof.is_some() && granted.sessions_in.is_empty();
+    is_done && !sweep::is_open(granted) && is_over
 }
 
 /// Brings what is remembered to where a grant stands.
@@ -259,7 +273,11 @@ fn note(
             let granted = grants
                 .entry(uid.clone())
                 .or_insert_with(|| begun(context, grant, identity, now));
-            granted.not_after.clone_from(&grant.spec.not_after);
+            if granted.not_after != grant.spec.not_after {
+                let before =
+                    std::mem::replace(&mut granted.not_after, grant.spec.not_after.clone());
+                granted.moved_from.get_or_insert(before);
+            }
             // An end that moved is another account's.
             granted.account = granted
                 .account
@@ -272,9 +290,6 @@ fn note(
                     name: name.clone(),
                 })
                 .collect();
-            context
-                .access
-                .hold(&granted.person, &uid, Some(&granted.role));
         }
     }
 }
@@ -293,9 +308,7 @@ fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Tim
 
 /// Where sessions may be open that outlive the bindings, if the role's policy has them cut.
 fn sessions_in(context: &Context, granted: &Granted) -> Vec<String> {
-    let accepted = context.accepted();
-    let policy = accepted.grantable_roles.get(&granted.role);
-    if !policy.is_some_and(|role| role.cut_sessions) {
+    if !granted.cut_sessions && !cuts_sessions(context, &granted.role) {
         return Vec::new();
     }
     let rbac = context.caches.rbac();
@@ -317,6 +330,12 @@ fn sessions_in(context: &Context, granted: &Granted) -> Vec<String> {
         .collect()
 }
 
+fn cuts_sessions(context: &Context, role: &str) -> bool {
+    let accepted = context.accepted();
+    let policy = accepted.grantable_roles.get(role);
+    policy.is_some_and(|role| role.cut_sessions)
+}
+
 /// Cuts what is open, once the bindings are gone: without an audit feed nobody knows which pods, so all of them go. On record
 /// afterwards, so that it is done at least once.
 async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool {
@@ -324,12 +343,18 @@ async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool 
     let mut all = true;
     for (uid, granted) in grants.iter().filter(|(_, granted)| !granted.is_live()) {
         for namespace in &granted.sessions_in {
+            // Where the record took nothing, it was done all the same: once.
+            if context.access.is_cut(uid, namespace) {
+                cut.push((uid.clone(), namespace.clone()));
+                continue;
+            }
             if let Err(error) = context.writer.delete_pods(namespace).await {
                 context.metrics.failed("Api");
                 tracing::warn!(%error, namespace, grant = granted.name, "sessions that may be open are not cut yet");
                 all = false;
                 continue;
             }
+            context.access.note_cut(uid, namespace);
             cut.push((uid.clone(), namespace.clone()));
         }
     }
@@ -343,7 +368,11 @@ async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool 
             }
         }
     });
-    all && recorded.await.is_ok()
+    let is_recorded = recorded.await.is_ok();
+    if is_recorded {
+        context.access.forget_cuts(&cut);
+    }
+    all && is_recorded
 }
 
 /// What is remembered of a grant that begins.
@@ -375,6 +404,8 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         break_glass: spec.break_glass.unwrap_or_default(),
         activated_at: now.to_string(),
         not_after: spec.not_after.clone(),
+        moved_from: None,
+        cut_sessions: cuts_sessions(context, &spec.role),
         approved_by: Vec::new(),
         ended: None,
         sessions_in: Vec::new(),

@@ -22,6 +22,8 @@ const GRANT: &str = "grant-";
 pub struct Standing {
     /// As it would be listed.
     pub line: Line,
+    /// Everybody it lets in: the line names the first of them.
+    pub who: Vec<String>,
     /// Since when, where a review must not wait for longer than `every` after that; otherwise since the last review.
     pub since: Option<Timestamp>,
     /// Longest time between two reviews, where it is shorter than three months.
@@ -109,6 +111,7 @@ fn decide(case: &Case<'_>, now: Timestamp) -> Next {
         }
     }
     forget_what_is_over(&mut review, case);
+    review.unlisted = review.unlisted.min(unlisted(&review, case));
     let due = at(&review.due_at);
     let is_decided = review.undecided().next().is_none() && review.unlisted == 0;
     if is_decided {
@@ -129,6 +132,17 @@ fn decide(case: &Case<'_>, now: Timestamp) -> Next {
         void,
         again,
     }
+}
+
+/// How many accesses that stand now are not in the list.
+fn unlisted(review: &Review, case: &Case<'_>) -> usize {
+    let listed: BTreeSet<&str> = review.lines.iter().map(|line| line.name.as_str()).collect();
+    let standing = case
+        .standing
+        .iter()
+        .map(|standing| standing.line.name.as_str());
+    let unlisted: BTreeSet<&str> = standing.filter(|name| !listed.contains(name)).collect();
+    unlisted.len()
 }
 
 /// A word that was acted on stands: what was revoked is not kept afterwards.
@@ -296,16 +310,42 @@ fn word(case: &Case<'_>, line: &Line, written: &ReviewLine) -> Word {
         Owner::Several => {
             Word::Void("who decided is a shared account: somebody has to decide as themselves")
         }
+        Owner::One(person) if case.persons.has_left(person) => {
+            Word::Void("who decided does not work here any more: somebody who does has to decide")
+        }
         Owner::One(person) if is_own(case, line, person, &by) => {
             Word::Void("nobody reviews their own access: somebody else has to decide")
+        }
+        Owner::One(person)
+            if decision == ReviewDecision::Keep && may_be_own(case, line, person) =>
+        {
+            Word::Void(
+                "whether they are in that group is not known: a StaffMember that lists its groups keeps it, or it is revoked",
+            )
         }
         Owner::One(_) => Word::Counts(decision, by),
     }
 }
 
+/// Whether a line that is not known to be about a person's access may be: who is in a group, only their own StaffMember says.
+fn may_be_own(case: &Case<'_>, line: &Line, person: &Person) -> bool {
+    let has_known_groups = match person {
+        Person::Staff(name) => case.groups.contains_key(name),
+        Person::Customer { .. } => false,
+    };
+    !has_known_groups && who(case, line).iter().any(|who| who.starts_with("Group/"))
+}
+
+/// Everybody whom a line lets in, as far as that is known.
+fn who<'a>(case: &Case<'a>, line: &'a Line) -> &'a [String] {
+    let mut standing = case.standing.iter();
+    let standing = standing.find(|standing| standing.line.name == line.name);
+    standing.map_or(&line.who, |standing| &standing.who)
+}
+
 /// Whether a line is about the access of a person, by any of their names or groups.
 fn is_own(case: &Case<'_>, line: &Line, person: &Person, identity: &str) -> bool {
-    line.who.iter().any(|who| match who.split_once('/') {
+    who(case, line).iter().any(|who| match who.split_once('/') {
         Some(("StaffMember", name)) => person.is_staff(name),
         Some(("User", name)) => case.persons.are_one(name, identity),
         Some(("Group", name)) => {

@@ -50,7 +50,7 @@ pub fn binding_line(foreign: &Foreign) -> Line {
             vec![foreign.namespace.clone()],
         ),
     };
-    let mut who: Vec<String> = foreign.subjects.iter().map(who).collect();
+    let mut who = everybody(foreign);
     let parts: Vec<&str> = [reference.as_str(), role.as_str()]
         .into_iter()
         .chain(who.iter().map(String::as_str))
@@ -70,6 +70,11 @@ pub fn binding_line(foreign: &Foreign) -> Line {
         privileged: true,
         decided: None,
     }
+}
+
+/// Everybody whom a binding lets in.
+pub fn everybody(foreign: &Foreign) -> Vec<String> {
+    foreign.subjects.iter().map(who).collect()
 }
 
 fn who(subject: &tenure_rbac::Subject) -> String {
@@ -149,7 +154,7 @@ fn conditions(
     let waits = match review.unlisted {
         0 => format!("{open} lines to be decided by {}", review.due_at),
         more => format!(
-            "{open} lines to be decided by {}; {more} accesses found no room in the list: remove bindings that nobody needs, the next review lists the others",
+            "{open} lines to be decided by {}; {more} accesses found no room in the list: this review is completed once that many bindings that nobody needs are gone",
             review.due_at
         ),
     };

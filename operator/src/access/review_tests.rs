@@ -23,6 +23,7 @@ fn line(name: &str, kind: AccessKind, who: &str) -> Line {
 
 fn stands(line: Line) -> Standing {
     Standing {
+        who: line.who.clone(),
         line,
         since: None,
         every: None,
@@ -60,10 +61,11 @@ impl World {
     fn new() -> Self {
         let of = |name: &str| Person::Staff(name.into());
         let ids = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
-        let (alice, bob, carol) = (
+        let (alice, bob, carol, dave) = (
             ids(&["alice", "alice-admin", "desk"]),
             ids(&["bob", "bob-admin", "desk"]),
             ids(&["carol"]),
+            ids(&["dave"]),
         );
         Self {
             review: Review::counted_from(MADE),
@@ -73,8 +75,13 @@ impl World {
                 (of("alice"), alice.as_slice()),
                 (of("bob"), bob.as_slice()),
                 (of("carol"), carol.as_slice()),
+                (of("dave"), dave.as_slice()),
             ]),
-            groups: BTreeMap::from([("carol".into(), vec!["customer-ops".into()])]),
+            groups: BTreeMap::from([
+                ("alice".into(), vec!["staff".into()]),
+                ("bob".into(), vec!["staff".into()]),
+                ("carol".into(), vec!["customer-ops".into()]),
+            ]),
             guard_gap: false,
         }
     }
@@ -258,6 +265,43 @@ fn nobody_decides_on_their_own_access() {
 }
 
 #[test]
+fn what_may_be_their_own_access_nobody_keeps_and_everybody_revokes() {
+    let mut world = World::open();
+    // No StaffMember says in which groups dave is.
+    world.write("member-ops-1", ReviewDecision::Keep, "dave");
+    let next = world.step("2026-03-21T00:00:00Z");
+    assert!(
+        next.void["member-ops-1"].contains("group"),
+        "{:?}",
+        next.void
+    );
+    world.write("member-ops-1", ReviewDecision::Revoke, "dave");
+    let next = world.step("2026-03-21T00:00:01Z");
+    assert_eq!(next.void, BTreeMap::new());
+    assert!(!world.undecided().contains(&"member-ops-1"));
+    // One of many, whom the line does not name.
+    let mut world = World::new();
+    world.standing[3].who.push("User/alice-admin".into());
+    world.step("2026-03-20T00:00:00Z");
+    world.write("binding-1", ReviewDecision::Keep, "alice");
+    let next = world.step("2026-03-21T00:00:00Z");
+    assert!(
+        next.void["binding-1"].contains("own access"),
+        "{:?}",
+        next.void
+    );
+}
+
+#[test]
+fn whoever_left_decides_nothing() {
+    let mut world = World::open();
+    world.persons = world.persons.without(BTreeSet::from(["bob".to_owned()]));
+    world.write("grant-1", ReviewDecision::Keep, "bob");
+    let next = world.step("2026-03-21T00:00:00Z");
+    assert!(next.void["grant-1"].contains("any more"), "{:?}", next.void);
+}
+
+#[test]
 fn decision_counts_only_while_it_is_seen_to_who_decides() {
     let mut world = World::open();
     world.guard_gap = true;
@@ -353,6 +397,18 @@ fn list_that_does_not_hold_everything_is_never_completed() {
     assert!(world.review.is_open());
     world.step("2026-04-01T00:00:00Z");
     assert!(world.review.lapsed_at.is_some());
+    // Once what found no room is gone, it is.
+    let listed: BTreeSet<String> = world
+        .review
+        .lines
+        .iter()
+        .map(|line| line.name.clone())
+        .collect();
+    world
+        .standing
+        .retain(|standing| listed.contains(&standing.line.name));
+    world.step("2026-04-02T00:00:00Z");
+    assert_eq!((world.review.unlisted, world.review.is_open()), (0, false));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reviews held: what stands collected, the list shown to people, their decisions recorded before they are acted on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,8 @@ use tenure_rbac::Foreign;
 use super::foreign;
 use super::reconcile::{AGAIN, until};
 use super::review::{Case, Next, Standing, grant_line, is_overdue, next};
-use super::review_object::{Subject, binding_line, made, told};
+use super::review_object::{Subject, binding_line, everybody, made, told};
+use crate::approval::Persons;
 use crate::context::Context;
 use crate::observe::ReviewFigures;
 use crate::platform::say as say_status;
@@ -60,7 +62,7 @@ fn step(
         last,
         standing,
         written: written.unwrap_or_default(),
-        persons: &context.access.persons(),
+        persons: &persons(context, subject),
         // Whose access it is, is asked of those who decide: while nobody can, nobody's groups are collected.
         groups: &match last.is_open() {
             true => groups(context),
@@ -86,6 +88,14 @@ fn object(context: &Context, subject: Subject<'_>, review: &Review) -> Option<Ac
     is_it.then(|| object.clone())
 }
 
+/// Who is known where a review is decided on.
+fn persons(context: &Context, subject: Subject<'_>) -> Arc<Persons> {
+    let record = subject
+        .tenant
+        .and_then(|(tenant, _)| context.records.tenant(tenant));
+    context.access.persons_of(record.as_ref())
+}
+
 /// The groups of each StaffMember that can be read.
 fn groups(context: &Context) -> BTreeMap<String, Vec<String>> {
     let staff = context.caches.staff.all();
@@ -106,12 +116,20 @@ fn standing(context: &Context, record: &TenantRecord) -> Vec<Standing> {
     let declared = declared(&record.spec, &namespaces).into_iter();
     let declared = declared.map(|(line, _)| quarterly(line));
     let undeclared = foreign::in_tenant(context, record).into_iter();
-    let undeclared = undeclared.map(|foreign| quarterly(binding_line(&foreign)));
+    let undeclared = undeclared.map(|foreign| binding(&foreign));
     grants.chain(declared).chain(undeclared).collect()
+}
+
+fn binding(foreign: &Foreign) -> Standing {
+    Standing {
+        who: everybody(foreign),
+        ..quarterly(binding_line(foreign))
+    }
 }
 
 fn quarterly(line: Line) -> Standing {
     Standing {
+        who: line.who.clone(),
         line,
         since: None,
         every: None,
@@ -123,11 +141,13 @@ fn by_grant(context: &Context, uid: &str, granted: &Granted) -> Standing {
     let role = accepted.grantable_roles.get(&granted.role);
     let every = role.map(|role| role.review_every);
     let is_sooner = every.is_some_and(|every| every < QUARTER);
+    let who = vec![format!("StaffMember/{}", granted.person)];
     Standing {
+        who: who.clone(),
         line: Line {
             name: grant_line(uid),
             kind: AccessKind::Grant,
-            who: vec![format!("StaffMember/{}", granted.person)],
+            who,
             role: format!("ClusterRole/{}", granted.role),
             namespaces: granted.namespaces.clone(),
             reference: format!("AccessGrant/{}", granted.name),
@@ -157,10 +177,7 @@ pub async fn platform(context: &Context) -> Option<Duration> {
     };
     let last = record.review.clone();
     let last = last.unwrap_or_else(|| Review::counted_from(&now.to_string()));
-    let standing: Vec<Standing> = foreign::cluster_wide(context)
-        .iter()
-        .map(|foreign| quarterly(binding_line(foreign)))
-        .collect();
+    let standing: Vec<Standing> = foreign::cluster_wide(context).iter().map(binding).collect();
     let next = step(context, subject, &last, &standing, now);
     if record.review.as_ref() != Some(&next.review) {
         let changed = PlatformRecord {

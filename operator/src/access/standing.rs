@@ -195,7 +195,7 @@ fn tally(case: &Case<'_>, now: Timestamp) -> (Outcome, Vec<(String, String)>) {
     let look = Look {
         asked: Some(case.asked),
         now,
-        guard_gap: case.guard_gap,
+        gaps: case.gaps,
         persons: case.persons,
     };
     let needed = case.role.granted.as_ref().map_or(1, |role| role.approvals);

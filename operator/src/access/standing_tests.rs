@@ -6,7 +6,7 @@ use tenure_crds::{Approval, StaffMemberSpec};
 
 use super::*;
 use crate::access::obstacles::{Role, Staff, Tenant, lacking};
-use crate::approval::{Asked, Person, Persons, Requester, Subject, current_digest};
+use crate::approval::{Asked, Gap, Gaps, Person, Persons, Requester, Subject, current_digest};
 use crate::policy::accepted::ParsedRole;
 use crate::record::Granted;
 use crate::record::{Allowed, End};
@@ -29,8 +29,10 @@ struct World {
     approvals: Vec<Value>,
     granted: Option<Granted>,
     persons: Vec<(&'static str, Vec<&'static str>)>,
+    left: BTreeSet<String>,
     requester: Requester,
-    guard_gap: bool,
+    gaps: Gaps,
+    asker_gap: bool,
     session_gap: bool,
     mfa_reported: bool,
     review: Option<Why>,
@@ -83,13 +85,15 @@ impl World {
             held: Vec::new(),
             approvals: Vec::new(),
             granted: None,
+            left: BTreeSet::new(),
             persons: vec![
                 ("worker", vec!["worker-one", "worker-admin"]),
                 ("lead", vec!["lead-one"]),
                 ("second", vec!["second-one"]),
             ],
             requester: Requester::User("worker-one".into()),
-            guard_gap: false,
+            gaps: Gaps::default(),
+            asker_gap: false,
             session_gap: false,
             mfa_reported: false,
             review: None,
@@ -124,6 +128,8 @@ impl World {
             break_glass: false,
             activated_at: "2026-03-02T10:00:00Z".into(),
             not_after: "2026-03-02T16:00:00Z".into(),
+            moved_from: None,
+            cut_sessions: false,
             approved_by: vec![Allowed {
                 uid: "a-lead-one".into(),
                 name: "by-lead-one".into(),
@@ -184,6 +190,7 @@ impl World {
             })
             .collect();
         let persons = Persons::new(owned.iter().map(|(who, ids)| (who.clone(), ids.as_slice())));
+        let persons = persons.without(self.left.clone());
         let uid = grant.uid().unwrap();
         let asked = Asked {
             action: tenure_crds::approval::Action::Activate,
@@ -210,7 +217,8 @@ impl World {
             persons: &persons,
             approvals: &approvals,
             asked: &asked,
-            guard_gap: self.guard_gap,
+            gaps: &self.gaps,
+            asker_gap: self.asker_gap,
             session_gap: self.session_gap,
             tenant: &self.tenant,
             role: &self.role,
@@ -325,8 +333,44 @@ fn nobody_is_let_in_without_enough_approvals_of_other_known_persons() {
     world.lets_in(NOON);
     // While stamps can be forged, none counts.
     let mut world = World::approved();
-    world.guard_gap = true;
+    world.gaps.is_open = true;
     world.waits(NOON, Why::AwaitingApproval);
+}
+
+#[test]
+fn whoever_left_neither_asks_nor_approves() {
+    let mut world = World::approved();
+    world.left = BTreeSet::from(["lead".to_owned()]);
+    world.waits(NOON, Why::AwaitingApproval);
+    let mut world = World::new();
+    world.requester = Requester::User("second-one".into());
+    world.approve("lead-one", "Approve");
+    world.lets_in(NOON);
+    world.left = BTreeSet::from(["second".to_owned()]);
+    world.waits(NOON, Why::RequesterUnknown);
+    // What began goes on: it was asked for and approved by who worked here then.
+    let mut world = World::active();
+    world.left = BTreeSet::from(["lead".to_owned()]);
+    world.lets_in(NOON);
+}
+
+#[test]
+fn what_was_written_while_nobody_saw_to_who_wrote_it_never_counts() {
+    let gap = |from: &str, until: &str| Gaps {
+        is_open: false,
+        past: vec![Gap {
+            from: at(from),
+            until: at(until),
+        }],
+    };
+    // The approval is of 09:30.
+    let mut world = World::approved();
+    world.gaps = gap("2026-03-02T09:29:00Z", "2026-03-02T09:31:00Z");
+    world.waits(NOON, Why::AwaitingApproval);
+    world.gaps = gap("2026-03-02T09:00:00Z", "2026-03-02T09:29:00Z");
+    world.lets_in(NOON);
+    world.asker_gap = true;
+    world.waits(NOON, Why::RequesterUnknown);
 }
 
 #[test]
@@ -689,7 +733,7 @@ fn live_grant_that_stands_as_it_was_given_lacks_nothing_whatever_became_of_its_a
     let mut world = World::active();
     assert_eq!(world.lacks(NOON), []);
     world.approvals.clear();
-    world.guard_gap = true;
+    world.gaps.is_open = true;
     assert_eq!(world.lacks(NOON), []);
 }
 

@@ -22,6 +22,10 @@ use crate::tenant::status::said;
 /// The last token of a session is fetched this long before its end: none lives shorter than ten minutes, and each ends a minute
 /// before the grant.
 const LAST_FETCH: SignedDuration = SignedDuration::from_mins(11);
+/// What the schema of an AccessGrant's status has room for.
+const MOST_APPROVALS: usize = 16;
+const LONGEST_LINE: usize = 1024;
+const LONGEST_NAME: usize = 253;
 /// How many findings the effect of an acceptance names; all of them stand in the status.
 const NAMED_IN_EFFECT: usize = 16;
 
@@ -86,11 +90,17 @@ pub fn grant(grant: &AccessGrant, what: &Said<'_>, now: Timestamp) -> Option<Acc
                 granted
                     .approved_by
                     .iter()
+                    .take(MOST_APPROVALS)
                     .map(|by| by.name.clone())
                     .collect()
             })
             .unwrap_or_default(),
-        remaining: what.progress.remaining.clone(),
+        remaining: what
+            .progress
+            .remaining
+            .iter()
+            .map(|line| cut(line, LONGEST_LINE))
+            .collect(),
         sweep: granted
             .and_then(|granted| granted.sweep.as_ref())
             .and_then(sweep),
@@ -301,16 +311,26 @@ fn sweep(swept: &Swept) -> Option<Sweep> {
     })
 }
 
+/// At most so many characters: what does not fit the schema would keep all of the status from being said.
+fn cut(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(longest.saturating_sub(1));
+    kept.chain(['…']).collect()
+}
+
 fn finding(finding: &Finding) -> SweepFinding {
     let namespace = Some(finding.namespace.clone());
     SweepFinding {
         kind: finding.kind.clone(),
         namespace: namespace.filter(|namespace| !namespace.is_empty()),
-        name: finding.name.clone(),
+        // Roles and bindings may be called anything; what is accepted is known by its uid.
+        name: cut(&finding.name, LONGEST_NAME),
         uid: finding.uid.clone(),
         change: finding.change.as_str().into(),
         at: finding.when.clone(),
-        author: finding.author().into(),
+        author: cut(finding.author(), LONGEST_LINE),
         claimed_manager: finding.claimed.clone(),
     }
 }

@@ -5,6 +5,7 @@
 //! those that count suffice.
 
 pub mod digest;
+pub mod gaps;
 pub mod persons;
 pub mod standing;
 
@@ -12,6 +13,7 @@ pub use digest::{
     DIGEST_VERSION, Stays, Subject, TakenOver, UnknownVersion, attestation_digest, current_digest,
     digest,
 };
+pub use gaps::{Gap, Gaps};
 pub use persons::{Owner, Person, Persons};
 pub use standing::{
     Asked, Context, Counted, Outcome, Requester, Standing, Tally, VoidReason, approvals_needed,

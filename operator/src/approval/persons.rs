@@ -1,6 +1,6 @@
 //! Which person an identity belongs to. Separation of duties (DSA 2.4) is between persons, not between user names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A person, as far as separation of duties needs to know one from another.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -48,6 +48,8 @@ pub enum Owner<'a> {
 pub struct Persons {
     /// Nothing where an identity belongs to several.
     by_identity: BTreeMap<String, Option<Person>>,
+    /// Names of the StaffMembers who left: theirs are known, so that nobody takes them over, and decide nothing.
+    left: BTreeSet<String>,
 }
 
 impl Persons {
@@ -62,6 +64,26 @@ impl Persons {
         persons
     }
 
+    /// The same, of whom these StaffMembers left.
+    #[must_use]
+    pub fn without(self, left: BTreeSet<String>) -> Self {
+        Self { left, ..self }
+    }
+
+    /// The same and these people of a customer's. An identity that is on a StaffMember stays so, whatever a customer says.
+    #[must_use]
+    pub fn with_customers<'a>(
+        &self,
+        known: impl IntoIterator<Item = (Person, &'a [String])>,
+    ) -> Self {
+        let customers = Self::new(known);
+        let mut all = self.clone();
+        for (identity, person) in customers.by_identity {
+            all.by_identity.entry(identity).or_insert(person);
+        }
+        all
+    }
+
     fn add(&mut self, identity: &str, person: &Person) {
         let known = self
             .by_identity
@@ -70,6 +92,11 @@ impl Persons {
         if known.as_ref() != Some(person) {
             *known = None;
         }
+    }
+
+    /// Whether a person is known to have left.
+    pub fn has_left(&self, person: &Person) -> bool {
+        matches!(person, Person::Staff(name) if self.left.contains(name))
     }
 
     /// To whom an identity belongs.
@@ -141,6 +168,34 @@ mod tests {
         ] {
             assert!(!persons.are_one(left, right), "{left} {right}");
         }
+    }
+
+    #[test]
+    fn what_a_customer_says_of_a_staff_members_identity_changes_nothing() {
+        let customer = |name: &str| Person::Customer {
+            tenant: "acme".into(),
+            name: name.into(),
+        };
+        let claimed = [
+            "alice".to_owned(),
+            "desk".to_owned(),
+            "acme-ciso".to_owned(),
+        ];
+        let all = persons().with_customers([(customer("ciso"), claimed.as_slice())]);
+        assert_eq!(all.of("alice"), Some(&Person::Staff("alice".into())));
+        assert_eq!(all.owner("desk"), Owner::Several);
+        assert_eq!(all.of("acme-ciso"), Some(&customer("ciso")));
+    }
+
+    #[test]
+    fn whoever_left_is_known_and_has_left() {
+        let persons = persons().without(BTreeSet::from(["bob".to_owned()]));
+        assert!(persons.of("bob").is_some_and(|bob| persons.has_left(bob)));
+        assert!(
+            persons
+                .of("alice")
+                .is_some_and(|alice| !persons.has_left(alice))
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use tenure_crds::Approval;
 use tenure_crds::approval::{Action, Decision};
 
+use super::gaps::Gaps;
 use super::persons::{Person, Persons};
 
 /// Who asked for the change that waits.
@@ -71,8 +72,8 @@ pub struct Context<'a> {
     pub asked: Option<&'a Asked>,
     /// The time of the decision.
     pub now: Timestamp,
-    /// Whether the approval was made while the guard that stamps approvers was not proven alive.
-    pub guard_gap: bool,
+    /// When the guard that stamps approvers was not proven alive.
+    pub gaps: &'a Gaps,
     /// Who is known.
     pub persons: &'a Persons,
 }
@@ -127,6 +128,8 @@ pub enum VoidReason {
     SelfApproval,
     /// The approver is no known person.
     ApproverUnknown,
+    /// The approver does not work here any more.
+    ApproverLeft,
     /// It is older than the change that waits.
     MadeBefore,
     /// Its time is over.
@@ -139,7 +142,7 @@ pub enum VoidReason {
 
 impl VoidReason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SubjectUnknown,
         Self::TenantMismatch,
         Self::ActionDiffers,
@@ -149,6 +152,7 @@ impl VoidReason {
         Self::GuardGap,
         Self::SelfApproval,
         Self::ApproverUnknown,
+        Self::ApproverLeft,
         Self::MadeBefore,
         Self::Expired,
         Self::NotAfterUnreadable,
@@ -167,6 +171,7 @@ impl VoidReason {
             Self::GuardGap => "GuardGap",
             Self::SelfApproval => "SelfApproval",
             Self::ApproverUnknown => "ApproverUnknown",
+            Self::ApproverLeft => "ApproverLeft",
             Self::MadeBefore => "MadeBefore",
             Self::Expired => "Expired",
             Self::NotAfterUnreadable => "NotAfterUnreadable",
@@ -211,6 +216,9 @@ impl VoidReason {
             }
             Self::ApproverUnknown => {
                 "the approver's user name belongs to no known person, or to several; have the identity sync list it with one StaffMember"
+            }
+            Self::ApproverLeft => {
+                "the approver's StaffMember says Left; somebody who works here has to decide"
             }
             Self::MadeBefore => {
                 "it was given for an earlier change; write a new one for this change"
@@ -261,12 +269,15 @@ fn check(approval: &Approval, context: &Context<'_>) -> Result<Counted, VoidReas
         return Err(VoidReason::DigestDiffers);
     }
     let by = approver(approval).ok_or(VoidReason::NotStamped)?;
-    if context.guard_gap {
+    if context.gaps.cover(made_at(approval)) {
         return Err(VoidReason::GuardGap);
     }
     let person = context.persons.of(by);
     if is_own(asked, by, context.persons) {
         return Err(VoidReason::SelfApproval);
+    }
+    if person.is_some_and(|person| context.persons.has_left(person)) {
+        return Err(VoidReason::ApproverLeft);
     }
     let concerns_access = matches!(asked.action, Action::Activate | Action::AcceptSweep);
     if concerns_access && person.is_none() {
@@ -533,7 +544,10 @@ mod tests {
         let context = Context {
             asked,
             now: at("2026-05-02T00:00:00Z"),
-            guard_gap,
+            gaps: &Gaps {
+                is_open: guard_gap,
+                past: Vec::new(),
+            },
             persons: &persons(),
         };
         standing(&approval(patch), &context)

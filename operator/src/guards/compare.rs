@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::text::Builtin;
+use super::watch::{self, Made};
 use crate::context::Context;
 
 /// Guards whose policy or binding differs, each with the first difference.
@@ -19,6 +20,14 @@ pub fn differing(context: &Context, builtin: &[Builtin]) -> BTreeMap<String, Str
                 .find_map(|object| differs(object, live(context, object)))?;
             Some((guard.name.clone(), difference))
         })
+        .collect()
+}
+
+/// What a guard is made of in the cluster.
+pub fn made(context: &Context, guard: &Builtin) -> Made {
+    let objects = guard.objects.iter();
+    objects
+        .filter_map(|object| live(context, object).as_ref().map(watch::made))
         .collect()
 }
 

@@ -7,6 +7,7 @@
 pub mod alive;
 pub mod compare;
 pub mod text;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -18,6 +19,8 @@ use tenure_evidence::{ChainId, Event};
 
 use crate::access::EVERYBODY;
 use crate::context::Context;
+use crate::record::{PlatformRecord, RECORD_VERSION};
+use watch::{Look, STAMPING};
 
 /// Compares and proves every guard, and wakes every tenant where the answer has changed.
 pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[text::Builtin]) {
@@ -26,6 +29,7 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
     let mut facts = Vec::with_capacity(builtin.len());
     for guard in builtin {
         let text_matches = !differing.contains_key(&guard.name);
+        let (made, from) = (compare::made(context, guard), Timestamp::now());
         let proof = alive::prove(client, &context.settings.namespace, guard.proven_by()).await;
         report(
             &guard.name,
@@ -33,6 +37,17 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
             &proof,
         );
         let proven_at = proof.is_ok().then(Timestamp::now);
+        if STAMPING.contains(&guard.name.as_str()) {
+            let look = match &proof {
+                _ if !text_matches => Look::Open,
+                Ok(()) => Look::Holds,
+                Err(alive::NotProven::NotDenied { .. }) => Look::Open,
+                Err(alive::NotProven::Unreachable(_)) => Look::Unknown,
+            };
+            let looked = (from, Timestamp::now());
+            let before = last_pass(context).unwrap_or(Timestamp::MIN);
+            context.watch.look(&guard.name, look, made, looked, before);
+        }
         context
             .metrics
             .guard(&guard.name, text_matches && proven_at.is_some());
@@ -47,6 +62,21 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
             trusted: trusted.map(|(user, _)| user.to_owned()).collect(),
         });
     }
+    let changed = take_in(context, facts, &differing);
+    record_gaps(context).await;
+    if changed {
+        context.wake_all();
+        // Decisions that did not count, and sessions that waited for their guard.
+        context.access.queue.wake(EVERYBODY);
+    }
+}
+
+/// Notes what the guards are now. Answers whether that is otherwise than before.
+fn take_in(
+    context: &Context,
+    facts: Vec<GuardFacts>,
+    differing: &BTreeMap<String, String>,
+) -> bool {
     let mut known = context
         .guards
         .write()
@@ -63,15 +93,36 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
         context,
         known.as_deref().unwrap_or_default(),
         &facts,
-        &differing,
+        differing,
     );
     *known = Some(facts);
-    drop(known);
-    if changed {
-        context.wake_all();
-        // Decisions that did not count, and sessions that waited for their guard.
-        context.access.queue.wake(EVERYBODY);
+    changed
+}
+
+/// Puts on record when stamps could be forged. What cannot be recorded now is known all the same, and recorded with the next look.
+async fn record_gaps(context: &Context) {
+    let known = context.records.platform();
+    let known = known.map(|known| (*known).clone()).unwrap_or_default();
+    let Some(gaps) = context.watch.to_record(&known.gaps) else {
+        return context.watch.recorded();
+    };
+    let next = PlatformRecord {
+        version: RECORD_VERSION,
+        gaps,
+        ..known
+    };
+    match context.records.remember_platform(next).await {
+        Ok(()) => context.watch.recorded(),
+        Err(error) => {
+            context.metrics.failed(error.reason());
+            tracing::warn!(%error, reason = error.reason(), "when guards did not hold is not on record yet; trying again");
+        }
     }
+}
+
+fn last_pass(context: &Context) -> Option<Timestamp> {
+    let last = context.last_pass.read();
+    *last.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Puts on record when a guard stopped to hold, and when it held again: what was decided in between does not count.

@@ -111,11 +111,11 @@ fn allowed(
     decided: &Decided,
     now: Timestamp,
 ) -> Option<Vec<Allowed>> {
-    let persons = context.access.persons();
+    let persons = decisions::persons(context, asked);
     let look = Look {
         asked: Some(asked),
         now,
-        guard_gap: decisions::guard_gap(context),
+        gaps: &decisions::gaps(context, "approvals"),
         persons: &persons,
     };
     let about = decided

@@ -18,7 +18,7 @@ use tenure_crds::{Approval, TenancyPolicy, TenancyPolicySpec, TenancyPolicyStatu
 
 use crate::access::{EVERYBODY, approval_said, is_about_a_grant};
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Requester, Standing, Subject, VoidReason,
+    Asked, Context as Look, DIGEST_VERSION, Gaps, Requester, Standing, Subject, VoidReason,
     condition as approval_condition, current_digest, standing,
 };
 use crate::caches::PLATFORM;
@@ -134,10 +134,13 @@ async fn remember(
     let is_same = known.policy.as_ref() == Some(policy);
     let next = PlatformRecord {
         policy: Some(policy.clone()),
-        allowed_by: if is_same {
-            known.allowed_by.clone()
-        } else {
-            approval
+        accepted_at: match is_same {
+            true => known.accepted_at.clone(),
+            false => Some(Timestamp::now().to_string()),
+        },
+        allowed_by: match is_same {
+            true => known.allowed_by.clone(),
+            false => approval,
         },
         ..known
     };
@@ -276,7 +279,7 @@ fn asked(context: &Context, policy: &TenancyPolicy) -> Asked {
             &appliers,
         ),
         person: None,
-        since: None,
+        since: decisions::since(remembered(context).accepted_at.as_deref()),
     }
 }
 
@@ -368,7 +371,7 @@ async fn report(
 
 /// Says on every Approval whether it counts, and why not.
 async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error> {
-    let gap = decisions::guard_gap(context);
+    let gaps = decisions::gaps(context, "approvals");
     let guards_known = context
         .guards
         .read()
@@ -380,7 +383,7 @@ async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error
     }
     let mut outcome = Ok(());
     for approval in decisions::approvals(context).filter(|approval| !is_about_a_grant(approval)) {
-        outcome = outcome.and(settle(context, &approval, gap, now).await);
+        outcome = outcome.and(settle(context, &approval, &gaps, now).await);
     }
     outcome
 }
@@ -388,16 +391,20 @@ async fn settle_approvals(context: &Context, now: Timestamp) -> Result<(), Error
 async fn settle(
     context: &Context,
     approval: &Approval,
-    guard_gap: bool,
+    gaps: &Gaps,
     now: Timestamp,
 ) -> Result<(), Error> {
     let before = approval.status.clone().unwrap_or_default();
     let measured = |asked: Option<&Asked>| {
+        let persons = match asked {
+            Some(asked) => decisions::persons(context, asked),
+            None => context.access.persons(),
+        };
         let look = Look {
             asked,
             now,
-            guard_gap,
-            persons: &context.access.persons(),
+            gaps,
+            persons: &persons,
         };
         standing(approval, &look)
     };

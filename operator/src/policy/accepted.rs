@@ -600,6 +600,24 @@ fn check_limits(path: &str, limits: &Limits, faults: &mut Faults) {
 }
 
 fn parse_roles(list: &[GrantableRole], faults: &mut Faults) -> BTreeMap<String, ParsedRole> {
+    let mut roles = parse_each_role(list, faults);
+    // Two roles that one person may not hold together exclude each other, whichever of them says so.
+    let pairs: Vec<(String, String)> = roles
+        .iter()
+        .flat_map(|(name, role)| {
+            let others = role.exclusive_with.iter();
+            others.map(|other| (other.clone(), name.clone()))
+        })
+        .collect();
+    for (role, excluded) in pairs {
+        if let Some(role) = roles.get_mut(&role) {
+            role.exclusive_with.insert(excluded);
+        }
+    }
+    roles
+}
+
+fn parse_each_role(list: &[GrantableRole], faults: &mut Faults) -> BTreeMap<String, ParsedRole> {
     let entries: Vec<_> = list
         .iter()
         .map(|role| {
@@ -943,6 +961,30 @@ mod tests {
             ..TenancyPolicySpec::default()
         };
         assert_eq!(Accepted::from_spec(&written), Ok(Accepted::builtin()));
+    }
+
+    #[test]
+    fn roles_exclude_each_other_whichever_says_so() {
+        let role = |name: &str, others: &[&str]| GrantableRole {
+            name: name.into(),
+            longest: "PT1H".into(),
+            approvals: 1,
+            exclusive_with: others.iter().map(|other| (*other).to_owned()).collect(),
+            session_only: None,
+            privileged: None,
+            review_every: None,
+            cut_sessions: None,
+        };
+        let roles = [
+            role("reader", &["writer", "unlisted"]),
+            role("writer", &[]),
+            role("third", &[]),
+        ];
+        let mut faults = Faults::default();
+        let parsed = parse_roles(&roles, &mut faults);
+        assert!(parsed["writer"].exclusive_with.contains("reader"));
+        assert_eq!(parsed["reader"].exclusive_with.len(), 2);
+        assert!(parsed["third"].exclusive_with.is_empty() && !parsed.contains_key("unlisted"));
     }
 
     #[test]

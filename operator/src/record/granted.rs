@@ -46,6 +46,12 @@ pub struct Granted {
     pub activated_at: String,
     /// RFC 3339 instant at which it ends at the latest.
     pub not_after: String,
+    /// When it was to end before that was moved earlier: until then an older copy of the grant would let somebody in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
+    /// Whether open sessions are cut with it, as the policy said when it began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_sessions: bool,
     /// The Approvals it rests on; empty for break-glass that nobody approved yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<Allowed>,

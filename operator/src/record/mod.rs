@@ -40,7 +40,7 @@ pub use reviewed::{Decided, Line, Review, declared, named};
 pub use swept::{Changed, Finding, How, Settled, Swept};
 pub use tasks::{attend, follow, settle};
 
-use crate::approval::{Subject, current_digest};
+use crate::approval::{Gap, Subject, current_digest};
 use crate::tenant::rendering::{Hold, Rendering};
 
 /// Why a record could not be read or written.
@@ -152,6 +152,9 @@ pub struct TenantRecord {
     /// Digest of the accepted spec as a whole.
     #[serde(default)]
     pub spec_digest: String,
+    /// RFC 3339 instant at which it was accepted: what was decided before that was decided about another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<String>,
     /// Who wrote it, as admission stamped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<String>,
@@ -223,6 +226,9 @@ pub struct PlatformRecord {
     /// The TenancyPolicy in force; nothing before one was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<TenancyPolicySpec>,
+    /// RFC 3339 instant at which it was put in force: what was decided before that was decided about another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<String>,
     /// The Approval that allowed it, where it needed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_by: Option<String>,
@@ -239,6 +245,9 @@ pub struct PlatformRecord {
     /// The last review of standing access to every tenant; from where the first is counted before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,
+    /// When guards that say who wrote something were not seen to hold, by guard: what was written then does not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gaps: BTreeMap<String, Vec<Gap>>,
 }
 
 impl PlatformRecord {

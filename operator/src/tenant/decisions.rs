@@ -1,6 +1,7 @@
 //! What people decided about a tenant, and what waits for them to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -8,10 +9,12 @@ use tenure_crds::words::PendingApproval;
 use tenure_crds::{Approval, CustomerTenant, keys};
 
 use super::dereference::Seen;
+use crate::approval::gaps::merged;
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Requester, Subject, TakenOver, Tally, approvals_needed,
-    current_digest,
+    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, TakenOver, Tally,
+    approvals_needed, current_digest,
 };
+use crate::cluster::clocks::AGREED;
 use crate::context::Context;
 use crate::policy::tenant_loosens;
 use crate::record::TenantRecord;
@@ -37,12 +40,14 @@ pub fn of(context: &Context, tenant: &CustomerTenant, seen: &Seen, now: Timestam
         .map(|accepted| tenant_loosens(accepted, &tenant.spec))
         .unwrap_or_default();
     let taken_over = taken_over(seen);
+    let record = seen.record.as_ref();
     let adopt = asked(
         context,
+        record,
         tenant,
         &Subject::TenantAdopt(&tenant.spec, &taken_over),
     );
-    let amend = asked(context, tenant, &Subject::TenantAmend(&tenant.spec));
+    let amend = asked(context, record, tenant, &Subject::TenantAmend(&tenant.spec));
     let fields: Vec<String> = loosens
         .iter()
         .map(|loosening| format!("{} ({})", loosening.field, loosening.why))
@@ -118,13 +123,15 @@ pub fn said(
 pub fn all_asked(context: &Context, tenant: &CustomerTenant) -> Vec<Asked> {
     let seen = super::dereference::dereference(context, &tenant.name_any());
     let taken_over = taken_over(&seen);
+    let record = seen.record.as_ref();
     vec![
         asked(
             context,
+            record,
             tenant,
             &Subject::TenantAdopt(&tenant.spec, &taken_over),
         ),
-        asked(context, tenant, &Subject::TenantAmend(&tenant.spec)),
+        asked(context, record, tenant, &Subject::TenantAmend(&tenant.spec)),
     ]
 }
 
@@ -152,9 +159,17 @@ fn decided(context: &Context) -> impl Iterator<Item = Approval> {
     live.into_iter().chain(recorded)
 }
 
-/// Whether approvals made now could have been forged: their stamp is only worth its guard.
-pub fn guard_gap(context: &Context) -> bool {
-    !is_alive(context, "approvals")
+/// When approvals could have been forged: their stamp is only worth its guard.
+pub fn gaps(context: &Context, guard: &str) -> Gaps {
+    let recorded = context.records.platform();
+    let recorded = recorded
+        .as_ref()
+        .and_then(|platform| platform.gaps.get(guard));
+    let recorded = recorded.map(Vec::as_slice).unwrap_or_default();
+    Gaps {
+        is_open: !is_alive(context, guard),
+        past: merged(recorded, &context.watch.unrecorded(guard)),
+    }
 }
 
 /// Whether a guard is what it should be and was seen to deny.
@@ -169,13 +184,21 @@ pub fn is_alive(context: &Context, guard: &str) -> bool {
         .any(|known| known.name == guard && known.text_matches && known.proven_at.is_some())
 }
 
+/// Who is known where this is decided on.
+pub fn persons(context: &Context, asked: &Asked) -> Arc<Persons> {
+    let record = asked.tenant.as_ref();
+    let record = record.and_then(|tenant| context.records.tenant(tenant));
+    context.access.persons_of(record.as_ref())
+}
+
 /// The Approval that made enough, where enough people approve what is asked.
 pub fn approved(context: &Context, asked: &Asked, now: Timestamp) -> Option<String> {
-    let (guard_gap, persons) = (guard_gap(context), context.access.persons());
+    let gaps = gaps(context, "approvals");
+    let persons = persons(context, asked);
     let look = Look {
         asked: Some(asked),
         now,
-        guard_gap,
+        gaps: &gaps,
         persons: &persons,
     };
     let decided: Vec<Approval> = decided(context).collect();
@@ -194,7 +217,12 @@ fn taken_over(seen: &Seen) -> Vec<TakenOver> {
         .collect()
 }
 
-fn asked(context: &Context, tenant: &CustomerTenant, subject: &Subject<'_>) -> Asked {
+fn asked(
+    context: &Context,
+    record: Option<&TenantRecord>,
+    tenant: &CustomerTenant,
+    subject: &Subject<'_>,
+) -> Asked {
     let appliers: BTreeSet<String> = context.accepted().gitops_appliers.clone();
     Asked {
         action: subject.action(),
@@ -211,8 +239,15 @@ fn asked(context: &Context, tenant: &CustomerTenant, subject: &Subject<'_>) -> A
             &appliers,
         ),
         person: None,
-        since: None,
+        since: since(record.and_then(|record| record.accepted_at.as_deref())),
     }
+}
+
+/// From when on decisions count about what was accepted at that instant: an amendment that was approved, taken back and made
+/// again is approved again. Whoever decided at once is not held to the clocks of two machines.
+pub fn since(accepted_at: Option<&str>) -> Option<Timestamp> {
+    let at: Timestamp = accepted_at?.parse().ok()?;
+    at.checked_sub(AGREED).ok()
 }
 
 /// What must be named to approve what is asked.

@@ -279,6 +279,7 @@ fn declare(context: &Context, name: &str, seen: &Seen, now: Timestamp) -> Declar
         parsed,
         loosens: decisions.loosens,
         spec_digest: decisions.amend_request.digest.clone(),
+        seen_at: now.to_string(),
         changed_by: tenant.annotations().get(keys::CHANGED_BY).cloned(),
         amendment: decisions.amendment,
         adoption: decisions.adoption,

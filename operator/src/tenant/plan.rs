@@ -47,6 +47,8 @@ pub struct Declaration {
     pub loosens: Vec<String>,
     /// Digest of the spec as a whole.
     pub spec_digest: String,
+    /// RFC 3339 instant of this look at it.
+    pub seen_at: String,
     /// Who wrote it, as admission stamped it.
     pub changed_by: Option<String>,
     /// Whether an amendment for exactly this spec has been approved, and by which Approval.
@@ -371,6 +373,10 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         generation: declaration.generation,
         spec: without_personal_data(&declaration.spec),
         spec_digest: declaration.spec_digest.clone(),
+        accepted_at: match record {
+            Some(record) if record.accepted(&declaration.spec_digest) => record.accepted_at.clone(),
+            _ => Some(declaration.seen_at.clone()),
+        },
         changed_by: declaration.changed_by.clone(),
         allowed_by,
         // A namespace that was taken over held something before it was ours.
@@ -477,6 +483,7 @@ mod tests {
             spec: spec.clone(),
             loosens: Vec::new(),
             spec_digest: digest_of(&spec),
+            seen_at: "2026-03-02T10:00:00Z".into(),
             changed_by: None,
             amendment: None,
             adoption: None,
