@@ -34,6 +34,7 @@ mod time;
 
 mod access {
     pub(crate) mod clocks;
+    pub(crate) mod doubts;
     pub(crate) mod reviews;
     pub(crate) mod sessions;
 }
@@ -44,6 +45,8 @@ const PROD: &str = "acme-prod";
 const OPERATE: &str = "tenure-tenant-operator";
 const VIEW: &str = "tenure-tenant-viewer";
 const DEBUG: &str = "tenure-tenant-debugger";
+/// May be granted for days.
+const LONG: &str = "tenure-tenant-secret-reader";
 /// Who writes from Git: nobody is known to have asked.
 const APPLIER: &str = "git";
 const HR: &str = "hr-sync";
@@ -97,6 +100,7 @@ impl Stage {
                     {"name": OPERATE, "longest": "PT8H", "approvals": 1, "exclusiveWith": [VIEW]},
                     {"name": VIEW, "longest": "PT8H", "approvals": 1},
                     {"name": DEBUG, "longest": "PT8H", "approvals": 1, "cutSessions": true},
+                    {"name": LONG, "longest": "P3D", "approvals": 1, "privileged": true},
                     {"name": "too-much", "longest": "PT8H", "approvals": 1}
                 ]
             }
@@ -457,6 +461,9 @@ async fn the_stories_of_access() -> Result<()> {
     nobody_leads(&mut stage).await.context("nobody leads")?;
     from_git(&stage).await.context("from Git")?;
     sessions_are_cut(&stage).await.context("sessions are cut")?;
+    access::doubts::taken_away(&stage)
+        .await
+        .context("taken away")?;
     access::reviews::reviewed(&mut stage)
         .await
         .context("reviewed")?;

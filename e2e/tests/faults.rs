@@ -179,6 +179,7 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
         record_second_place_s3_lock: None,
         record_second_place_s3_lock_days: None,
         record_accept_loss: false,
+        ended_grants_kept: jiff::SignedDuration::from_hours(24),
         state_folder: None,
         probe_interval_seconds: 300,
         namespace: "tenure-system".into(),

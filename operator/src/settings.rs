@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use tenure_evidence::place::{LockChoice, Place, PlaceError, S3Options};
 use tenure_evidence::s3_arguments;
 
@@ -93,9 +94,25 @@ pub struct Settings {
     /// A folder that outlives this process, for what happened and is not recorded yet.
     #[arg(long, env = "TENURE_STATE_FOLDER")]
     pub state_folder: Option<PathBuf>,
+    /// For how long ended grants and what was decided about them stay in the cluster, as an ISO 8601 duration; the record keeps them.
+    #[arg(long, env = "TENURE_ENDED_GRANTS_KEPT", value_name = "DURATION", default_value = "P31D", value_parser = duration)]
+    pub ended_grants_kept: SignedDuration,
     /// Name of this process in events.
     #[arg(long, env = "POD_NAME")]
     pub instance: Option<String>,
+}
+
+/// Days are days of the clock.
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    let span: Span = text
+        .parse()
+        .map_err(|error: jiff::Error| error.to_string())?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours());
+    let duration = duration.map_err(|error| error.to_string())?;
+    match duration.is_positive() {
+        true => Ok(duration),
+        false => Err("must be longer than nothing, such as P31D".into()),
+    }
 }
 
 impl Settings {
@@ -177,6 +194,18 @@ mod tests {
         match place {
             Place::S3(settings) => settings,
             Place::Folder(folder) => panic!("a folder: {}", folder.display()),
+        }
+    }
+
+    #[test]
+    fn ended_grants_are_kept_for_a_month_or_for_as_long_as_is_said() {
+        let kept = |text: &str| duration(text).map(|kept| kept.as_secs());
+        let usual = settings(&["--record=/record"]).ended_grants_kept;
+        assert_eq!(Ok(usual.as_secs()), kept("P31D"));
+        assert_eq!(kept("PT1S"), Ok(1));
+        assert_eq!(kept("P2D"), Ok(2 * 24 * 3600));
+        for nonsense in ["", "P", "31", "P0D", "-P1D", "P1M", "P99999999D"] {
+            assert!(kept(nonsense).is_err(), "{nonsense}");
         }
     }
 

@@ -18,9 +18,10 @@ pub struct Need {
 }
 
 /// What tests need beyond Rust and Go.
-pub const NEEDS: [Need; 13] = [
+pub const NEEDS: [Need; 14] = [
     need("cli", "script", "bsdutils"),
     need("getting_started", "uuidgen", "uuid-runtime"),
+    need("access", "faketime", "faketime"),
     need("replicas", "faketime", "faketime"),
     need("alerts", "prometheus", "prometheus"),
     need(

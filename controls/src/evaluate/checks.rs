@@ -431,6 +431,9 @@ fn subcontractor_agreements(context: &Context<'_>) -> Outcome {
     )
 }
 
+/// What admission cannot see, and no audit feed tells the operator.
+const IMPERSONATED: &str = "an approval that somebody made by impersonating another person is not told apart, because no audit feed reaches the operator";
+
 /// Two user names can be one person: only where persons are known does comparing prove anything.
 fn separate_approvers(context: &Context<'_>) -> Outcome {
     let (Some(approvals), Some(access)) = (&context.facts.approvals, &context.facts.access) else {
@@ -444,7 +447,8 @@ fn separate_approvers(context: &Context<'_>) -> Outcome {
         return Outcome::about(Unknown, Reason::IdentityOnly, by_name);
     }
     if access.has_register {
-        return shown(approvals.void.clone(), "approvals that do not count");
+        let outcome = shown(approvals.void.clone(), "approvals that do not count");
+        return outcome.beside(IMPERSONATED);
     }
     match approvals.void.as_slice() {
         [] => Outcome::plain(Unknown, Reason::IdentityOnly),

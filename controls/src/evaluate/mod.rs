@@ -102,6 +102,12 @@ impl Outcome {
         }
     }
 
+    /// The same, with what it does not show.
+    fn beside(mut self, what: &str) -> Self {
+        self.message = format!("{}; {what}", self.message);
+        self
+    }
+
     fn compliant() -> Self {
         Self::plain(Verdict::Compliant, Reason::AsObserved)
     }

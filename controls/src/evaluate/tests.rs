@@ -1135,6 +1135,15 @@ fn separation_is_between_persons_and_by_name_alone_it_is_unknown() {
     let finding = check(id, nobody_known, Unknown, Reason::IdentityOnly);
     assert_eq!(finding.objects, ["apr/x: approver asked for it"]);
     check(id, |f| f.approvals = None, Unknown, Reason::NotObserved);
+    // What it cannot show it says, whatever else it shows.
+    for change in [void as fn(&mut Facts), |_| {}] {
+        let finding = check(id, change, Compliant, Reason::AsObserved);
+        assert!(
+            finding.message.contains("impersonating"),
+            "{}",
+            finding.message
+        );
+    }
 }
 
 #[test]

@@ -1,19 +1,18 @@
-//! The operator's clock is set, by an hour either way: nobody is let in for longer than was approved, nor earlier. And by a month:
-//! what ended goes, and stays on record.
+//! The operator's clock is set, by an hour either way: nobody is let in for longer than was approved, nor earlier. What ended long
+//! ago goes, and stays on record.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::SignedDuration;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
 use serde_json::json;
 use tenure_crds::{AccessGrant, Approval};
 use tenure_e2e::clock::Clock;
 use tenure_e2e::{always, eventually};
 
-use crate::{APPLIER, SOON, Stage, later, within};
+use crate::{APPLIER, LONG, SOON, Stage, asked, later, within};
 
 pub(crate) async fn set(stage: &mut Stage) -> Result<()> {
     stage.stop().await?;
@@ -21,11 +20,13 @@ pub(crate) async fn set(stage: &mut Stage) -> Result<()> {
     stage.start_with(clock.environment()).await?;
     behind(stage, &clock).await.context("behind")?;
     ahead(stage, &clock).await.context("ahead")?;
-    a_month_later(stage, &clock)
+    forward_and_back(stage, &clock)
         .await
-        .context("a month later")?;
-    stage.stop().await?;
-    stage.start().await
+        .context("forward and back")?;
+    a_day_of_break_glass(stage, &clock)
+        .await
+        .context("a day of break-glass")?;
+    aged(stage, &clock).await.context("aged")
 }
 
 /// An hour behind, a window ends when it was said to.
@@ -88,43 +89,93 @@ async fn ahead_by(stage: &Stage, seconds: &str) -> Result<()> {
     .await
 }
 
-/// Ended grants are gone with what was decided about them, but for those that an applier would bring back.
-async fn a_month_later(stage: &Stage, clock: &Clock) -> Result<()> {
+/// What ended by a clock that was wrong has ended: it is asked for anew.
+async fn forward_and_back(stage: &Stage, clock: &Clock) -> Result<()> {
+    stage
+        .ask("stepped", json!({"notAfter": within(30)}))
+        .await?;
+    stage.approve("stepped").await?;
+    stage.active("stepped", "Active").await?;
+    clock.set("+1h")?;
+    // Nothing else wakes it: the next is asked for.
+    stage.ask("woken", json!({"notAfter": within(30)})).await?;
+    stage.ended("stepped", "WindowOver").await?;
+    clock.set("+0")?;
+    stage.ask("woken-2", json!({})).await?;
+    stage.waits("woken-2", "AwaitingApproval").await?;
+    ensure!(stage.bindings_of("stepped").await?.is_empty());
+    stage.ended("stepped", "WindowOver").await?;
+    stage.revoke("woken-2").await?;
+    stage
+        .stands::<AccessGrant>("woken-2", ["Ended", "True", "Revoked"])
+        .await?;
+    Ok(())
+}
+
+/// Nobody approved it for a day: it is over, and stays on record.
+async fn a_day_of_break_glass(stage: &Stage, clock: &Clock) -> Result<()> {
+    // A window of more than a day: the role lets in for eight hours, from now.
+    stage
+        .ask(
+            "forgotten",
+            json!({"breakGlass": true, "role": LONG, "notAfter": within(60 * 30)}),
+        )
+        .await?;
+    stage.active("forgotten", "BreakGlass").await?;
+    clock.set("+25h")?;
+    stage.ask("woken-3", json!({})).await?;
+    stage
+        .stands::<AccessGrant>("forgotten", ["Ended", "True", "BreakGlassUnapproved"])
+        .await?;
+    clock.set("+0")?;
+    let began = stage.told("grant.activated", "forgotten").await?;
+    ensure!(began[0]["breakGlass"] == true, "{began:#?}");
+    let ended = stage.told("grant.ended", "forgotten").await?;
+    ensure!(ended[0]["reason"] == "BreakGlassUnapproved", "{ended:#?}");
+    Ok(())
+}
+
+/// Ended grants go with what was decided about them, but for those that an applier would bring back, and never by one clock alone.
+async fn aged(stage: &mut Stage, clock: &Clock) -> Result<()> {
+    let over = json!({"notBefore": "2026-01-01T00:00:00Z", "notAfter": "2026-01-01T01:00:00Z"});
+    stage
+        .write::<AccessGrant>(&stage.user(APPLIER)?, asked("git-over", over))
+        .await?;
+    stage
+        .stands::<AccessGrant>("git-over", ["Ended", "True", "WindowOver"])
+        .await?;
     let grants: Api<AccessGrant> = Api::all(stage.admin()?);
     let approvals: Api<Approval> = Api::all(stage.admin()?);
-    let before = grants.list(&ListParams::default()).await?;
-    let mut stay = BTreeSet::new();
-    for grant in &before {
-        let is_appliers = grant.spec.requested_by.as_deref() == Some(APPLIER);
-        // A window of a year has not ended.
-        if is_appliers || grant.spec.not_after > within(60 * 24 * 30) {
-            stay.insert(grant.name_any());
+    let before = grants.list(&ListParams::default()).await?.items.len();
+    clock.set("+60d")?;
+    stage.ask("woken-4", json!({})).await?;
+    stage
+        .stands::<AccessGrant>("woken-4", ["Ended", "True", "WindowOver"])
+        .await?;
+    always(Duration::from_secs(3), "nothing goes", async || {
+        ensure!(grants.list(&ListParams::default()).await?.items.len() == before + 1);
+        Ok(())
+    })
+    .await?;
+    stage.stop().await?;
+    let soon = ("TENURE_ENDED_GRANTS_KEPT".to_owned(), "PT1S".into());
+    stage.start_with(vec![soon]).await?;
+    eventually(SOON, "what ended long ago is gone", async || {
+        for name in ["slow", "bad-over"] {
+            ensure!(grants.get_opt(name).await?.is_none(), "{name}");
         }
+        let left = approvals.get_opt("slow-yes").await?;
+        ensure!(left.is_none(), "slow-yes");
+        Ok(())
+    })
+    .await?;
+    // An applier's, and those whose window is open still.
+    for name in ["git-over", "git", "chg-1"] {
+        ensure!(grants.get_opt(name).await?.is_some(), "{name}");
     }
-    ensure!(stay.contains("git") && before.items.len() > stay.len() + 10);
-    clock.set("+32d")?;
-    // It hears of the time with whatever happens next.
-    stage.ask("now", json!({})).await?;
-    eventually(SOON, "ended grants are gone", async || {
-        let left = grants.list(&ListParams::default()).await?;
-        let left: BTreeSet<String> = left.iter().map(ResourceExt::name_any).collect();
-        let mut expect = stay.clone();
-        expect.insert("now".to_owned());
-        ensure!(left == expect, "{left:?}");
-        Ok(())
-    })
-    .await?;
-    eventually(SOON, "decisions about them are gone", async || {
-        let left = approvals.list(&ListParams::default()).await?;
-        let gone = left
-            .iter()
-            .find(|approval| !stay.contains(&approval.spec.subject.name));
-        ensure!(gone.is_none(), "{:?}", gone.map(ResourceExt::name_any));
-        ensure!(left.iter().any(|approval| approval.name_any() == "git-yes"));
-        Ok(())
-    })
-    .await?;
-    let ended = stage.told("grant.ended", "chg-1").await?;
+    ensure!(approvals.get_opt("chg-1-yes").await?.is_some());
+    let ended = stage.told("grant.ended", "slow").await?;
     ensure!(ended.len() == 1, "{ended:#?}");
-    clock.set("+0")
+    stage.stop().await?;
+    stage.start().await
 }

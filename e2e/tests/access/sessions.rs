@@ -1,6 +1,8 @@
 //! A session: tokens that the person fetches and nobody else, that end by themselves, and that open nothing once the grant is over.
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -9,6 +11,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, keys};
+use tenure_e2e::audit::Mark;
 use tenure_e2e::paths::target;
 use tenure_e2e::{SignIn, eventually};
 use tokio::process::Command;
@@ -40,8 +43,12 @@ pub(crate) async fn in_a_session(stage: &Stage) -> Result<()> {
         .flat_map(|binding| binding.subjects.iter().flatten());
     let names: Vec<&str> = subjects.map(|subject| subject.name.as_str()).collect();
     ensure!(names == [account.as_str()], "{names:?}");
+    let mark = stage.plane.audit().mark().await?;
     let token = fetched(stage, &account).await?;
     opens(stage, &token, true).await?;
+    traced(stage, mark, &account, &token)
+        .await
+        .context("traced")?;
     // The session is let in, the person is not.
     stage.lets("worker", false).await?;
     refused(stage, &account).await.context("refused")?;
@@ -82,6 +89,36 @@ async fn fetched(stage: &Stage, account: &str) -> Result<String> {
     })
     .await?;
     Ok(token)
+}
+
+/// A token says when it ends, more than a minute before the grant does; and what is done with it is known by it, down to whoever fetched it.
+async fn traced(stage: &Stage, mark: Mark, account: &str, token: &str) -> Result<()> {
+    let claims = token.split('.').nth(1).context("no token")?;
+    let claims: Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims)?)?;
+    let end = claims["exp"].as_i64().context("it does not end")?;
+    let grant: Timestamp = stage.grant("session").await?.spec.not_after.parse()?;
+    ensure!(end <= grant.as_second() - 60, "{end} {grant}");
+    let id = format!("JTI={}", claims["jti"].as_str().context("it has no name")?);
+    eventually(SOON, "the audit log says whose it is", async || {
+        let events = stage.plane.audit().since(mark)?;
+        let issued = events.iter().find(|event| {
+            let issued = "authentication.kubernetes.io/issued-credential-id";
+            event.annotations.get(issued) == Some(&id)
+        });
+        let issued = issued.context("nobody fetched it")?;
+        ensure!(issued.user.username == "oidc:worker", "{issued:?}");
+        let used = events.iter().find(|event| {
+            let used = event
+                .user
+                .extra
+                .get("authentication.kubernetes.io/credential-id");
+            used.is_some_and(|used| used.contains(&id))
+        });
+        let used = used.context("nobody used it")?;
+        ensure!(used.user.username.ends_with(account), "{used:?}");
+        Ok(())
+    })
+    .await
 }
 
 /// Waits until a token opens the tenant at every API server, or at none.

@@ -18,16 +18,13 @@ use crate::record::Granted;
 /// Objects of one tenant that are taken away at once.
 const AT_ONCE: usize = 8;
 
-/// How long an ended grant stays to be looked at.
-const KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
-
-/// When a grant goes. Nothing while something about its end is open, where its time cannot be read, and of one that an
+/// When a grant goes that is kept for that long. Nothing while something about its end is open, where its time cannot be read, and of one that an
 /// applier made: it would only bring it back.
 pub fn goes_at(
     grant: &AccessGrant,
     standing: &Standing,
     granted: Option<&Granted>,
-    appliers: &BTreeSet<String>,
+    (appliers, kept): (&BTreeSet<String>, SignedDuration),
 ) -> Option<Timestamp> {
     if !matches!(standing, Standing::Ended { .. }) || granted.is_some_and(is_open) {
         return None;
@@ -42,17 +39,17 @@ pub fn goes_at(
         Some(end) => end.at.parse().ok()?,
         None => made,
     };
-    window.max(made).max(over).checked_add(KEPT).ok()
+    window.max(made).max(over).checked_add(kept).ok()
 }
 
 /// When a decision goes whose grant went before it. Nothing while something about the end of a grant of that name is open.
-fn stray_goes_at(approval: &Approval, grants: &Grants) -> Option<Timestamp> {
+fn stray_goes_at(approval: &Approval, grants: &Grants, kept: SignedDuration) -> Option<Timestamp> {
     let about = &approval.spec.subject.name;
     let mut named = grants.values().filter(|granted| granted.name == *about);
     if named.any(is_open) {
         return None;
     }
-    approval.creation_timestamp()?.0.checked_add(KEPT).ok()
+    approval.creation_timestamp()?.0.checked_add(kept).ok()
 }
 
 /// Whether something about the end of a grant that let somebody in is not done.
@@ -65,48 +62,69 @@ fn is_open(granted: &Granted) -> bool {
 
 /// When the next of a tenant's grants goes, or the next decision about one that went.
 pub fn next(context: &Context, settled: &Settled) -> Option<Timestamp> {
-    if settled.seen.record.is_none() {
-        return None;
-    }
-    let (grants, appliers) = (&settled.work.grants, &context.accepted().gitops_appliers);
+    let going = Going::of(context, settled)?;
     let standings = settled.work.standings.iter();
-    let standings = standings.filter_map(|stands| of(stands, grants, appliers));
+    let standings = standings.filter_map(|stands| going.at(stands));
     let strays = settled.seen.stray_approvals();
     standings
-        .chain(strays.filter_map(|stray| stray_goes_at(stray, grants)))
+        .chain(strays.filter_map(|stray| going.stray_at(stray)))
         .min()
-}
-
-fn of(stands: &Stands, grants: &Grants, appliers: &BTreeSet<String>) -> Option<Timestamp> {
-    let granted = stands.grant.uid().and_then(|uid| grants.get(&uid));
-    goes_at(&stands.grant, &stands.standing, granted, appliers)
 }
 
 /// Takes away what has been there for long enough. Answers whether all of it went.
 pub async fn age(context: &Context, settled: &Settled) -> bool {
-    if settled.seen.record.is_none() {
-        // Of a tenant that is not on record nobody knows what is open.
+    let Some(going) = Going::of(context, settled) else {
         return true;
-    }
-    let (grants, appliers) = (&settled.work.grants, &context.accepted().gitops_appliers);
+    };
     let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= settled.at);
     let all = &settled.work.standings;
     let due: Vec<usize> = (0..all.len())
-        .filter(|number| is_due(of(&all[*number], grants, appliers)))
+        .filter(|number| is_due(going.at(&all[*number])))
         .collect();
-    let mut going = futures::stream::iter(due)
+    let mut taking = futures::stream::iter(due)
         .map(|number| take_away(context, settled, &all[number].grant))
         .buffer_unordered(AT_ONCE);
     let mut is_done = true;
-    while let Some(went) = going.next().await {
+    while let Some(went) = taking.next().await {
         is_done &= went;
     }
     for stray in settled.seen.stray_approvals() {
-        if is_due(stray_goes_at(stray, grants)) {
+        if is_due(going.stray_at(stray)) {
             is_done &= went(context, context.writer.take_away(stray).await);
         }
     }
     is_done
+}
+
+/// By what it is known when something goes.
+struct Going<'a> {
+    grants: &'a Grants,
+    appliers: BTreeSet<String>,
+    kept: SignedDuration,
+}
+
+impl<'a> Going<'a> {
+    /// Nothing where the tenant is not on record: then nobody knows what is open.
+    fn of(context: &Context, settled: &'a Settled) -> Option<Self> {
+        settled.seen.record.as_ref()?;
+        // Nothing goes before both clocks say that it is time.
+        let kept = context.settings.ended_grants_kept;
+        Some(Self {
+            grants: &settled.work.grants,
+            appliers: context.accepted().gitops_appliers.clone(),
+            kept: kept.checked_add(settled.seen.behind)?,
+        })
+    }
+
+    fn at(&self, stands: &Stands) -> Option<Timestamp> {
+        let granted = stands.grant.uid().and_then(|uid| self.grants.get(&uid));
+        let known = (&self.appliers, self.kept);
+        goes_at(&stands.grant, &stands.standing, granted, known)
+    }
+
+    fn stray_at(&self, stray: &Approval) -> Option<Timestamp> {
+        stray_goes_at(stray, self.grants, self.kept)
+    }
 }
 
 /// What was decided goes before what it was decided about: an Approval is kept while its subject is there, and no longer.

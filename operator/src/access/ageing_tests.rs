@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::access::why::Why;
 
+const KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 const OVER: &str = "2026-03-02T12:00:00Z";
 const GOES: &str = "2026-04-02T12:00:00Z";
 
@@ -52,7 +53,7 @@ fn ended() -> Standing {
 
 fn at(grant: &AccessGrant, standing: &Standing, granted: Option<&Granted>) -> Option<String> {
     let appliers = BTreeSet::from(["flux".to_owned()]);
-    goes_at(grant, standing, granted, &appliers).map(|at| at.to_string())
+    goes_at(grant, standing, granted, (&appliers, KEPT)).map(|at| at.to_string())
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_decision_about_a_grant_that_went_goes_a_month_after_it_was_made() {
     let approval: Approval = serde_json::from_value(approval).unwrap();
     let said = |granted: Granted| {
         let grants = Grants::from([("g-1".to_owned(), granted)]);
-        stray_goes_at(&approval, &grants).map(|at| at.to_string())
+        stray_goes_at(&approval, &grants, KEPT).map(|at| at.to_string())
     };
     assert_eq!(said(granted(&json!({}))).unwrap(), GOES);
     assert_eq!(said(granted(&json!({"sweep": {"settled": null}}))), None);

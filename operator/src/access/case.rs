@@ -37,7 +37,8 @@ pub struct Seen {
     approvals: BTreeMap<String, Vec<Approval>>,
     tenant: Tenant,
     persons: Arc<Persons>,
-    behind: SignedDuration,
+    /// How far the clock that is behind is so.
+    pub behind: SignedDuration,
     gaps: Gaps,
     asker_gaps: Gaps,
     session_gap: bool,

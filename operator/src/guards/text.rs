@@ -89,6 +89,7 @@ pub fn builtin(settings: &Settings) -> Result<Vec<Builtin>, serde_saphyr::Error>
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -116,6 +117,7 @@ mod tests {
             record_second_place_s3_lock_days: None,
             record_accept_loss: false,
             state_folder: None,
+            ended_grants_kept: SignedDuration::from_hours(24),
             instance: None,
         }
     }
