@@ -15,6 +15,7 @@ mod guards {
     mod people;
     mod plane;
     mod platform;
+    mod reviews;
     mod sessions;
     mod stolen;
     mod texts;

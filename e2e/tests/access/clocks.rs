@@ -99,7 +99,14 @@ async fn forward_and_back(stage: &Stage, clock: &Clock) -> Result<()> {
     clock.set("+1h")?;
     // Nothing else wakes it: the next is asked for.
     stage.ask("woken", json!({"notAfter": within(30)})).await?;
-    stage.ended("stepped", "WindowOver").await?;
+    stage
+        .stands::<AccessGrant>("stepped", ["Ended", "True", "WindowOver"])
+        .await?;
+    // By that clock no API server has said for an hour that it is there.
+    let said = stage
+        .stands::<AccessGrant>("stepped", ["EndProven", "Unknown", "Unproven"])
+        .await?;
+    ensure!(said.contains("clocks agree"), "{said}");
     clock.set("+0")?;
     stage.ask("woken-2", json!({})).await?;
     stage.waits("woken-2", "AwaitingApproval").await?;

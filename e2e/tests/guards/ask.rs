@@ -70,7 +70,12 @@ pub(crate) fn apply(path: impl Into<String>, manager: &str, body: Value) -> Ask 
 
 /// Replaces an object or subresource; dry.
 pub(crate) fn replace(path: impl Into<String>, body: Value) -> Ask {
-    Ask::new("PUT", path.into(), JSON, Some(body)).dry()
+    really_replace(path, body).dry()
+}
+
+/// The same, and it is done.
+pub(crate) fn really_replace(path: impl Into<String>, body: Value) -> Ask {
+    Ask::new("PUT", path.into(), JSON, Some(body))
 }
 
 /// Deletes an object or, by a collection's path, the collection; dry.

@@ -285,9 +285,9 @@ async fn persons_enter_and_write_with_a_second_factor_where_it_is_configured() {
     .unwrap();
 }
 
-const APPROVALS: &str = "/apis/tenure.dev/v1alpha1/approvals";
+pub(crate) const APPROVALS: &str = "/apis/tenure.dev/v1alpha1/approvals";
 
-fn approval(tenant: &str) -> Value {
+pub(crate) fn approval(tenant: &str) -> Value {
     json!({
         "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": { "generateName": "a-" },
         "spec": {
@@ -309,14 +309,25 @@ fn platform_approval() -> Value {
 }
 
 /// Lets `user` create Approvals and approve exactly `resource`/`name`.
-async fn approver(world: &World, user: &str, resource: &str, name: &str) -> kube::Client {
+pub(crate) async fn approver(
+    world: &World,
+    user: &str,
+    resource: &str,
+    name: &str,
+) -> kube::Client {
     holder(world, user, "approve", resource, name).await
 }
 
 /// Lets `user` write our kinds, and gives exactly one verb on `resource`/`name`.
-async fn holder(world: &World, user: &str, verb: &str, resource: &str, name: &str) -> kube::Client {
+pub(crate) async fn holder(
+    world: &World,
+    user: &str,
+    verb: &str,
+    resource: &str,
+    name: &str,
+) -> kube::Client {
     let admin = world.admin();
-    let kinds = ["approvals", "accessgrants", "staffmembers"];
+    let kinds = ["approvals", "accessgrants", "accessreviews", "staffmembers"];
     let role = json!({ "metadata": { "name": format!("holder-{user}") }, "rules": [
         { "apiGroups": ["tenure.dev"], "resources": kinds, "verbs": ["create", "update", "patch", "delete", "get"] },
         { "apiGroups": ["tenure.dev"], "resources": [resource], "resourceNames": [name], "verbs": [verb] },
@@ -541,11 +552,11 @@ async fn a_hold_keeps_the_stamp_of_whoever_placed_it() {
 }
 
 const NEED_TO_KNOW: &str = "dsa-2.0-need-to-know";
-const GRANTS: &str = "/apis/tenure.dev/v1alpha1/accessgrants";
+pub(crate) const GRANTS: &str = "/apis/tenure.dev/v1alpha1/accessgrants";
 const STAFF: &str = "/apis/tenure.dev/v1alpha1/staffmembers";
 
 /// The least AccessGrant there can be.
-fn grant(name: &str, tenant: &str) -> Value {
+pub(crate) fn grant(name: &str, tenant: &str) -> Value {
     json!({
         "apiVersion": "tenure.dev/v1alpha1", "kind": "AccessGrant", "metadata": { "name": name },
         "spec": {

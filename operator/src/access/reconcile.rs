@@ -22,6 +22,7 @@ use super::{ageing, binding, facts, proving, review_object, reviewing, session, 
 use crate::approval::{Asked, Subject, current_digest};
 use crate::cluster::{Kind, Moment, Needed, WriteError};
 use crate::context::Context;
+use crate::guards;
 use crate::observe::GrantFigures;
 use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
 
@@ -142,6 +143,13 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
         let seen = Seen::of(context, tenant, moment);
         let mut work = weigh(context, &seen, moment.now);
         failed |= !end(context, tenant, &work.grants).await;
+        let known = seen.record.as_ref().map(|record| &record.grants);
+        if lets_in_anew(&work, known) && !guards::still_hold(context).await {
+            // The next look at the guards says since when.
+            let why = Why::Unguarded;
+            hold_back(context, &mut work, known, why, why.meaning());
+            failed = true;
+        }
         let Some(record) = &seen.record else {
             return Some((seen, work, failed));
         };
@@ -454,20 +462,38 @@ pub async fn amend(
     }
 }
 
+/// Whether anybody is let in who was not before.
+fn lets_in_anew(work: &Work, known: Option<&Grants>) -> bool {
+    let is_known = |uid: &String| known.is_some_and(|known| known.contains_key(uid));
+    work.grants.keys().any(|uid| !is_known(uid))
+}
+
 /// What could not be recorded lets nobody in; what was on record before stays as it was, unless it ends.
 fn keep_out(context: &Context, work: &mut Work, known: &Grants, error: &RecordError) {
+    hold_back(
+        context,
+        work,
+        Some(known),
+        Why::Unrecorded,
+        &error.to_string(),
+    );
+    work.review = None;
+}
+
+/// Lets in nobody who was not before.
+fn hold_back(context: &Context, work: &mut Work, known: Option<&Grants>, why: Why, message: &str) {
+    let is_known = |uid: &String| known.is_some_and(|known| known.contains_key(uid));
     for Stands {
         grant, standing, ..
     } in &mut work.standings
     {
         let uid = grant.uid().unwrap_or_default();
-        if matches!(standing, Standing::Active { .. }) && !known.contains_key(&uid) {
+        if matches!(standing, Standing::Active { .. }) && !is_known(&uid) {
             context.access.hold(&grant.spec.person, &uid, None);
-            *standing = Standing::waits(Why::Unrecorded, &error.to_string());
+            *standing = Standing::waits(why, message);
         }
     }
-    work.grants.retain(|uid, _| known.contains_key(uid));
-    work.review = None;
+    work.grants.retain(|uid, _| is_known(uid));
 }
 
 /// Deletes what grants that are not live made: what lets in before all else. Answers whether all is gone.

@@ -132,7 +132,9 @@ fn conditions(
             approved(*why == Why::Scheduled),
             make("Ended", "False", "NotEnded", LIVE),
             match why {
-                Why::Unrecorded | Why::TooMany => make("Ready", "False", why.as_str(), message),
+                Why::Unrecorded | Why::TooMany | Why::Unguarded => {
+                    make("Ready", "False", why.as_str(), message)
+                }
                 _ => make("Ready", "True", "Pending", message),
             },
         ],

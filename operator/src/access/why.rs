@@ -63,6 +63,7 @@ whys! {
     SessionUnguarded = "the guard that bounds a session's tokens is not alive",
     TooMany = "the tenant has more live grants than can be kept on record",
     Unrecorded = "the record cannot be written",
+    Unguarded = "the guards that say who asked and who approved are not what was last seen to hold",
     Refused = "the API server refused the binding",
     Invalid = "the grant cannot be read",
 }

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -12,6 +16,7 @@ use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
     Preconditions,
 };
+use kube::core::PartialObjectMeta;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -167,6 +172,33 @@ impl Writer {
         let name = format!("customertenants.{}", keys::GROUP);
         let found = definitions.get_metadata_opt(&name).await?;
         Ok(found.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
+    }
+
+    /// The policies and bindings of this release's guards, each with its uid and generation. Asked, not cached.
+    pub async fn guards(&self) -> Result<BTreeMap<(String, String), (String, i64)>, kube::Error> {
+        let lists = futures::try_join!(
+            self.made_of::<ValidatingAdmissionPolicy>(),
+            self.made_of::<ValidatingAdmissionPolicyBinding>(),
+            self.made_of::<MutatingAdmissionPolicy>(),
+            self.made_of::<MutatingAdmissionPolicyBinding>(),
+        )?;
+        let (one, two, three, four) = lists;
+        Ok([one, two, three, four].into_iter().flatten().collect())
+    }
+
+    async fn made_of<K>(&self) -> Result<Vec<((String, String), (String, i64))>, kube::Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let ours = ListParams::default().labels("app.kubernetes.io/part-of=tenure");
+        let found = api.list_metadata(&ours).await?;
+        let of = |object: &PartialObjectMeta<K>| {
+            let place = (K::kind(&()).into_owned(), object.name_any());
+            let generation = object.metadata.generation.unwrap_or_default();
+            (place, (object.uid().unwrap_or_default(), generation))
+        };
+        Ok(found.iter().map(of).collect())
     }
 
     /// What Pod Security would say about the pods of a namespace at a level: a server dry run of

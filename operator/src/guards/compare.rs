@@ -23,12 +23,14 @@ pub fn differing(context: &Context, builtin: &[Builtin]) -> BTreeMap<String, Str
         .collect()
 }
 
-/// What a guard is made of in the cluster.
+/// What a guard is made of in the cluster, as far as it is known here.
 pub fn made(context: &Context, guard: &Builtin) -> Made {
-    let objects = guard.objects.iter();
-    objects
-        .filter_map(|object| live(context, object).as_ref().map(watch::made))
-        .collect()
+    let of = |object: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let place = (text(&object["kind"]), text(&object["metadata"]["name"]));
+        Some((place, watch::identity(&live(context, object)?)))
+    };
+    guard.objects.iter().filter_map(of).collect()
 }
 
 fn live(context: &Context, object: &Value) -> Option<Value> {

@@ -99,6 +99,21 @@ fn take_in(
     changed
 }
 
+/// Whether the guards that say who wrote something are what was last seen to hold. Asked, not cached: what was seen before was then
+/// written under them.
+pub async fn still_hold(context: &Context) -> bool {
+    match context.writer.guards().await {
+        Ok(live) => STAMPING
+            .iter()
+            .all(|guard| context.watch.holds_as(guard, &live)),
+        Err(error) => {
+            context.metrics.failed("Api");
+            tracing::warn!(%error, "whether the guards hold still cannot be asked");
+            false
+        }
+    }
+}
+
 /// Puts on record when stamps could be forged. What cannot be recorded now is known all the same, and recorded with the next look.
 async fn record_gaps(context: &Context) {
     let known = context.records.platform();

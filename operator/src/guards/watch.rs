@@ -23,8 +23,10 @@ pub enum Look {
     Unknown,
 }
 
-/// Which objects a guard was made of: each one's uid and generation, which nobody can set back.
-pub type Made = Vec<(String, i64)>;
+/// Which objects a guard was made of, by kind and name: each one's uid and generation, which nobody can set back.
+pub type Made = BTreeMap<Place, (String, i64)>;
+/// Kind and name.
+pub type Place = (String, String);
 
 /// What is known of those guards since the start.
 #[derive(Debug, Default)]
@@ -55,7 +57,7 @@ impl Watch {
         match look {
             Look::Unknown => {}
             Look::Open => {
-                let since = || (before, Vec::new());
+                let since = || (before, Made::new());
                 known.held.entry(guard.to_owned()).or_insert_with(since);
                 known.open.insert(guard.to_owned());
             }
@@ -68,6 +70,14 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether a guard was last seen to hold, and is made of the same still.
+    pub fn holds_as(&self, guard: &str, live: &Made) -> bool {
+        let known = self.lock();
+        let held = known.held.get(guard).map(|(_, made)| made);
+        let held = held.filter(|made| !made.is_empty() && !known.open.contains(guard));
+        held.is_some_and(|made| made.iter().all(|(place, is)| live.get(place) == Some(is)))
     }
 
     /// Gaps of a guard that are over and not on record yet.
@@ -100,7 +110,7 @@ impl Watch {
 }
 
 /// What an object is known by.
-pub fn made(object: &Value) -> (String, i64) {
+pub fn identity(object: &Value) -> (String, i64) {
     let metadata = &object["metadata"];
     let uid = metadata["uid"].as_str().unwrap_or_default();
     (
@@ -117,10 +127,31 @@ mod tests {
         Timestamp::from_second(1_772_000_000 + seconds).unwrap()
     }
 
+    fn made(uid: &str) -> Made {
+        let place = (
+            "ValidatingAdmissionPolicy".to_owned(),
+            "tenure-approvals".to_owned(),
+        );
+        Made::from([(place, (uid.to_owned(), 1))])
+    }
+
+    #[test]
+    fn it_holds_while_it_is_what_was_seen_to() {
+        let watch = Watch::default();
+        assert!(!watch.holds_as("approvals", &made("a")), "never looked at");
+        let looked = (at(0), at(1));
+        watch.look("approvals", Look::Holds, made("a"), looked, at(-60));
+        assert!(watch.holds_as("approvals", &made("a")));
+        assert!(!watch.holds_as("approvals", &made("b")));
+        assert!(!watch.holds_as("approvals", &Made::new()));
+        watch.look("approvals", Look::Open, made("a"), looked, at(-60));
+        assert!(!watch.holds_as("approvals", &made("a")));
+    }
+
     fn seen(looks: &[(Look, &str, i64)]) -> Vec<Gap> {
         let watch = Watch::default();
         for (look, uid, from) in looks {
-            let made = vec![((*uid).to_owned(), 1)];
+            let made = made(uid);
             watch.look("approvals", *look, made, (at(*from), at(from + 1)), at(-60));
         }
         watch.unrecorded("approvals")
@@ -181,11 +212,17 @@ mod tests {
     #[test]
     fn what_is_on_record_is_not_recorded_again() {
         let watch = Watch::default();
-        watch.look("approvals", Look::Open, Vec::new(), (at(0), at(1)), at(-60));
+        watch.look(
+            "approvals",
+            Look::Open,
+            Made::new(),
+            (at(0), at(1)),
+            at(-60),
+        );
         watch.look(
             "approvals",
             Look::Holds,
-            Vec::new(),
+            made("a"),
             (at(60), at(61)),
             at(-60),
         );
