@@ -124,20 +124,20 @@ async fn a_day_of_break_glass(stage: &Stage, clock: &Clock) -> Result<()> {
     // A window of more than a day: the role lets in for eight hours, from now.
     stage
         .ask(
-            "forgotten",
+            "unheeded",
             json!({"breakGlass": true, "role": LONG, "notAfter": within(60 * 30)}),
         )
         .await?;
-    stage.active("forgotten", "BreakGlass").await?;
+    stage.active("unheeded", "BreakGlass").await?;
     clock.set("+25h")?;
     stage.ask("woken-3", json!({})).await?;
     stage
-        .stands::<AccessGrant>("forgotten", ["Ended", "True", "BreakGlassUnapproved"])
+        .stands::<AccessGrant>("unheeded", ["Ended", "True", "BreakGlassUnapproved"])
         .await?;
     clock.set("+0")?;
-    let began = stage.told("grant.activated", "forgotten").await?;
+    let began = stage.told("grant.activated", "unheeded").await?;
     ensure!(began[0]["breakGlass"] == true, "{began:#?}");
-    let ended = stage.told("grant.ended", "forgotten").await?;
+    let ended = stage.told("grant.ended", "unheeded").await?;
     ensure!(ended[0]["reason"] == "BreakGlassUnapproved", "{ended:#?}");
     Ok(())
 }

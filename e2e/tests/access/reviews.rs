@@ -311,9 +311,14 @@ async fn lapsed(stage: &mut Stage) -> Result<()> {
         .stands::<AccessReview>("acme-1", ["Lapsed", "True", "Lapsed"])
         .await?;
     let metrics = stage.operator.as_ref().context("no operator runs")?;
-    let metrics = metrics.metrics().await?;
     let says = r#"tenure_access_review_lapsed{customertenant="acme"} 1"#;
-    ensure!(metrics.lines().any(|line| line == says), "no {says}");
+    // The grant is one of them until it is seen to have ended.
+    eventually(SOON, says, async || {
+        let metrics = metrics.metrics().await?;
+        ensure!(metrics.lines().any(|line| line == says), "no {says}");
+        Ok(())
+    })
+    .await?;
     let lapsed = told(stage, "review.lapsed", 1).await?;
     ensure!(
         lapsed[0]["undecided"] == json!(["AccessGrant/forgotten", "spec.members ops"]),

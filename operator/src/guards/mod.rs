@@ -46,7 +46,9 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
             };
             let looked = (from, Timestamp::now());
             let before = last_pass(context).unwrap_or(Timestamp::MIN);
-            context.watch.look(&guard.name, look, made, looked, before);
+            if context.watch.look(&guard.name, look, made, looked, before) {
+                note_made_anew(context, &guard.name);
+            }
         }
         context
             .metrics
@@ -97,6 +99,22 @@ fn take_in(
     );
     *known = Some(facts);
     changed
+}
+
+/// Puts on record that a guard was not the same all the time, though every look found it.
+fn note_made_anew(context: &Context, guard: &str) {
+    tracing::error!(
+        guard,
+        "guard was taken away and made anew, or changed and changed back, between two looks: what was written meanwhile does not count"
+    );
+    for closed in [false, true] {
+        let gap = Event::GuardGap {
+            guard: guard.to_owned(),
+            why: "made anew between two looks".into(),
+            closed,
+        };
+        context.notes.note(ChainId::Platform, &gap);
+    }
 }
 
 /// Whether the guards that say who wrote something are what was last seen to hold. Asked, not cached: what was seen before was then

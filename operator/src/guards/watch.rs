@@ -44,7 +44,8 @@ struct Known {
 
 impl Watch {
     /// Takes in a look that began at `from` and ended at `until`. `before` is when any process last saw it hold: what a guard was
-    /// that is found open at the start, nobody knows since then.
+    /// that is found open at the start, nobody knows since then. Answers whether it was made anew since the last look, and held at
+    /// both.
     pub fn look(
         &self,
         guard: &str,
@@ -52,22 +53,25 @@ impl Watch {
         made: Made,
         (from, until): (Timestamp, Timestamp),
         before: Timestamp,
-    ) {
+    ) -> bool {
         let mut known = self.lock();
         match look {
-            Look::Unknown => {}
+            Look::Unknown => false,
             Look::Open => {
                 let since = || (before, Made::new());
                 known.held.entry(guard.to_owned()).or_insert_with(since);
                 known.open.insert(guard.to_owned());
+                false
             }
             Look::Holds => {
                 let was_open = known.open.remove(guard);
                 let last = known.held.insert(guard.to_owned(), (from, made.clone()));
-                if let Some((at, _)) = last.filter(|(_, was)| was_open || *was != made) {
-                    let gap = Gap { from: at, until };
-                    known.over.entry(guard.to_owned()).or_default().push(gap);
-                }
+                let Some((at, _)) = last.filter(|(_, was)| was_open || *was != made) else {
+                    return false;
+                };
+                let gap = Gap { from: at, until };
+                known.over.entry(guard.to_owned()).or_default().push(gap);
+                !was_open
             }
         }
     }
