@@ -1,5 +1,6 @@
-//! The alerts: their texts, their clocks (promtool's), and every one of them fired by the running operator through a real
-//! Prometheus to a real Alertmanager.
+//! The alerts: their texts, their clocks (promtool's), and all but those that only time fires (a review that is due, an approval that
+//! waits, a sweep that stays open, what was revoked and stands, clocks that differ: promtool's too) fired by the running operator
+//! through a real Prometheus to a real Alertmanager.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on says where by panicking"
