@@ -106,6 +106,12 @@ impl Context {
         }
     }
 
+    /// When the last full evaluation pass ended, by whichever process.
+    pub fn passed_at(&self) -> Option<Timestamp> {
+        let last = self.last_pass.read();
+        *last.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Who fights over what.
     pub fn fights(&self) -> MutexGuard<'_, Fights> {
         self.fights.lock().unwrap_or_else(PoisonError::into_inner)

@@ -130,8 +130,7 @@ struct Basis {
 impl Basis {
     fn of(context: &Context, now: Timestamp) -> Self {
         let probe = context.probe.read().unwrap_or_else(PoisonError::into_inner);
-        let last_pass = context.last_pass.read();
-        let last_pass = *last_pass.unwrap_or_else(PoisonError::into_inner);
+        let last_pass = context.passed_at();
         let oldest = now - interval_of(Mode::Detected);
         Self {
             day: now.to_zoned(TimeZone::UTC).date(),

@@ -52,10 +52,7 @@ pub fn tenant(
     context.access.told.say(name, &access);
     let facts = Facts {
         evaluated_at: Some(now),
-        last_full_pass: *context
-            .last_pass
-            .read()
-            .unwrap_or_else(PoisonError::into_inner),
+        last_full_pass: context.passed_at(),
         tenant: Some(TenantFacts::from_spec(name, &record.spec)),
         platform: Some(PlatformFacts::from_spec(&platform)),
         namespaces: Some(namespaces(applied)),

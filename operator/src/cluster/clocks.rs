@@ -2,18 +2,15 @@
 //! earlier. Every answer of the API server says when it was given; between two answers the monotonic clock counts on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{self, Poll};
 use std::time::Instant;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use http::Request;
 use http::header::{DATE, HeaderMap};
-use http::{Request, Response};
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use kube::client::Body;
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
 /// Clocks that are no further apart agree: the API server says whole seconds, and its answers travel.
 pub const AGREED: SignedDuration = SignedDuration::from_secs(5);
@@ -43,10 +40,15 @@ impl Clocks {
     pub fn listening(client: Client) -> (Self, Client) {
         let clocks = Self::default();
         let namespace = client.default_namespace().to_owned();
-        let ear = Ear {
-            clocks: clocks.clone(),
-            client,
-        };
+        let heard = clocks.clone();
+        let ear = service_fn(move |request: Request<Body>| {
+            let (clocks, client) = (heard.clone(), client.clone());
+            async move {
+                let response = client.send(request).await?;
+                clocks.hear(response.headers(), Instant::now());
+                Ok::<_, BoxError>(response)
+            }
+        });
         (clocks, Client::new(ear, namespace))
     }
 
@@ -100,33 +102,6 @@ fn between(own: Timestamp, ahead: SignedDuration) -> Moment {
     Moment {
         now: own.max(theirs),
         behind: ahead.abs(),
-    }
-}
-
-/// The service that listens.
-#[derive(Clone)]
-struct Ear {
-    clocks: Clocks,
-    client: Client,
-}
-
-impl Service<Request<Body>> for Ear {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { clocks, client } = self.clone();
-        async move {
-            let response = client.send(request).await?;
-            clocks.hear(response.headers(), Instant::now());
-            Ok(response)
-        }
-        .boxed()
     }
 }
 

@@ -10,12 +10,9 @@
 //! than before ends, and starts again from what the store holds.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{Method, Request};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -25,7 +22,7 @@ use kube::{Api, Client};
 use tenure_crds::keys;
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
-use tower::{BoxError, Service};
+use tower::{BoxError, service_fn};
 
 /// How long a Lease holds after its last renewal.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -85,44 +82,21 @@ impl Claim {
     /// out when it wakes. What it replaces or deletes it names by resourceVersion, so it then comes too late.
     pub fn fence(&self, client: Client) -> Client {
         let namespace = client.default_namespace().to_owned();
-        let fence = Fence {
-            claim: self.clone(),
-            client,
-        };
-        Client::new(fence, namespace)
-    }
-}
-
-/// The service that asks the claim.
-#[derive(Clone)]
-struct Fence {
-    claim: Claim,
-    client: Client,
-}
-
-impl Service<Request<Body>> for Fence {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Fence { claim, client } = self.clone();
-        async move {
-            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-            if !reads && !claim.holds() {
-                return Err(NotLeading {
-                    method: request.method().clone(),
-                    path: request.uri().path().to_owned(),
+        let claim = self.clone();
+        let fence = service_fn(move |request: Request<Body>| {
+            let (claim, client) = (claim.clone(), client.clone());
+            async move {
+                let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+                if !reads && !claim.holds() {
+                    return Err(BoxError::from(NotLeading {
+                        method: request.method().clone(),
+                        path: request.uri().path().to_owned(),
+                    }));
                 }
-                .into());
+                client.send(request).await.map_err(BoxError::from)
             }
-            client.send(request).await.map_err(BoxError::from)
-        }
-        .boxed()
+        });
+        Client::new(fence, namespace)
     }
 }
 

@@ -88,9 +88,9 @@ fn lease_older_than_one_seen_before_ends_the_term() {
 async fn fence_lets_reads_pass_and_stops_every_write_without_a_claim() {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = sent.clone();
-    let server = tower::service_fn(move |_: Request<Body>| {
+    let server = service_fn(move |_: Request<Body>| {
         count.fetch_add(1, Ordering::SeqCst);
-        async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+        async { Ok::<_, Infallible>(http::Response::new(Body::empty())) }
     });
     let claim = Claim::default();
     let client = claim.fence(Client::new(server, "default"));

@@ -45,7 +45,7 @@ pub async fn check(context: &Arc<Context>, client: &kube::Client, builtin: &[tex
                 Err(alive::NotProven::Unreachable(_)) => Look::Unknown,
             };
             let looked = (from, Timestamp::now());
-            let before = last_pass(context).unwrap_or(Timestamp::MIN);
+            let before = context.passed_at().unwrap_or(Timestamp::MIN);
             if context.watch.look(&guard.name, look, made, looked, before) {
                 note_made_anew(context, &guard.name);
             }
@@ -151,11 +151,6 @@ async fn record_gaps(context: &Context) {
             tracing::warn!(%error, reason = error.reason(), "when guards did not hold is not on record yet; trying again");
         }
     }
-}
-
-fn last_pass(context: &Context) -> Option<Timestamp> {
-    let last = context.last_pass.read();
-    *last.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Puts on record when a guard stopped to hold, and when it held again: what was decided in between does not count.
