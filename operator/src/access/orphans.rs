@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tenure_crds::keys;
 
-use super::reconcile::{AGAIN, delete};
+use super::objects::delete;
+use super::reconcile::AGAIN;
 use super::{binding, session};
 use crate::cluster::Kind;
 use crate::context::Context;

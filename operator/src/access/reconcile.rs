@@ -3,31 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
-use kube::{Resource, ResourceExt};
-use serde::Serialize;
-use serde_json::Value;
+use kube::ResourceExt as _;
+use tenure_crds::AccessGrant;
 use tenure_crds::access_grant::Credential;
-use tenure_crds::{AccessGrant, keys};
-use tenure_rbac::{Attributes, RoleName};
 
 use super::case::{Seen, asked};
-use super::orphans::KINDS;
 use super::review::Next;
 use super::saying::Settled;
 use super::standing::Standing;
 use super::why::Why;
-use super::{ageing, binding, facts, proving, review_object, reviewing, session, sweep, sweeping};
+use super::{
+    ageing, cutting, facts, figures, objects, proving, review_object, reviewing, session, sweep,
+    sweeping,
+};
 use crate::approval::{Asked, Subject, current_digest};
-use crate::cluster::{Kind, Moment, Needed, WriteError};
+use crate::cluster::Moment;
 use crate::context::Context;
 use crate::guards;
-use crate::observe::GrantFigures;
 use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
 
-/// Writes at once for one tenant.
-const AT_ONCE: usize = 16;
 /// Most live grants of one tenant that are kept on record.
 const MOST_LIVE: usize = 1_000;
 /// An end is remembered this much longer than its window: clocks step.
@@ -75,11 +70,11 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         failed |= !review_held(context, &seen, review, now).await;
         next = review.again;
     }
-    let refused = let_in(context, tenant, &work.grants).await;
+    let refused = objects::let_in(context, tenant, &work.grants).await;
     failed |= !refused.is_empty();
-    let past_end = remaining(context, tenant, &work.grants);
+    let past_end = objects::remaining(context, tenant, &work.grants);
     let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
-    tell_figures(context, tenant, &work, past_end, now);
+    figures::tell(context, tenant, &work, past_end, now);
     facts::settled(context, tenant, now);
     // One that was asked about is asked again in its own time.
     let is_new_end = |(uid, granted): (&String, &Granted)| {
@@ -94,7 +89,7 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     }
     failed |= past_end > 0;
     if past_end == 0 {
-        failed |= !cut_sessions(context, tenant, &work.grants).await;
+        failed |= !cutting::cut_sessions(context, tenant, &work.grants).await;
     }
     let settled = Settled {
         seen,
@@ -115,26 +110,6 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
     }
 }
 
-fn tell_figures(context: &Context, tenant: &str, work: &Work, past_end: usize, now: Timestamp) {
-    let metrics = &context.metrics;
-    metrics.held_leavers(context.access.held_leavers(now));
-    if work.standings.is_empty() && work.grants.is_empty() && past_end == 0 {
-        metrics.forget_grants(tenant);
-        return;
-    }
-    metrics.grants(tenant, &figures(work));
-    metrics.past_end(tenant, past_end);
-    let open = work
-        .grants
-        .values()
-        .filter_map(|granted| granted.sweep.as_ref());
-    let since: Vec<i64> = open
-        .filter(|swept| swept.is_open())
-        .map(|swept| swept.looked_at().map_or(0, |at| at.as_second()))
-        .collect();
-    metrics.sweeps(tenant, since.len(), since.iter().min().copied());
-}
-
 /// Ends what ends, and records. Where the record takes nothing, nobody new is let in. Answers from what that was decided, what
 /// it came to and whether something failed; nothing where the record was never what had been read.
 async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen, Work, bool)> {
@@ -142,7 +117,7 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
     for _ in 0..TRIES {
         let seen = Seen::of(context, tenant, moment);
         let mut work = weigh(context, &seen, moment.now);
-        failed |= !end(context, tenant, &work.grants).await;
+        failed |= !objects::end(context, tenant, &work.grants).await;
         let known = seen.record.as_ref().map(|record| &record.grants);
         if lets_in_anew(&work, known) && !guards::still_hold(context).await {
             // The next look at the guards says since when.
@@ -304,7 +279,7 @@ fn note(
 
 fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Timestamp) {
     if granted.ended.is_none() {
-        granted.sessions_in = sessions_in(context, granted);
+        granted.sessions_in = cutting::sessions_in(context, granted);
         granted.sweep = sweeping::not_possible(context, granted, now);
         granted.ended = Some(End {
             at: now.to_string(),
@@ -312,75 +287,6 @@ fn close(context: &Context, uid: &str, granted: &mut Granted, why: Why, now: Tim
         });
     }
     context.access.hold(&granted.person, uid, None);
-}
-
-/// Where sessions may be open that outlive the bindings, if the role's policy has them cut.
-fn sessions_in(context: &Context, granted: &Granted) -> Vec<String> {
-    if !granted.cut_sessions && !cuts_sessions(context, &granted.role) {
-        return Vec::new();
-    }
-    let rbac = context.caches.rbac();
-    let role = RoleName::cluster(&granted.role);
-    // Of a role that is gone nobody knows what it allowed.
-    let opens = |namespace: &str| {
-        rbac.rules("", &role).is_none_or(|rules| {
-            let ways = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"];
-            ways.iter().any(|way| {
-                let what = Attributes::on("create", "", way, namespace);
-                rules.iter().any(|rule| rule.allows(&what))
-            })
-        })
-    };
-    let namespaces = granted.namespaces.iter();
-    namespaces
-        .filter(|namespace| opens(namespace))
-        .cloned()
-        .collect()
-}
-
-fn cuts_sessions(context: &Context, role: &str) -> bool {
-    let accepted = context.accepted();
-    let policy = accepted.grantable_roles.get(role);
-    policy.is_some_and(|role| role.cut_sessions)
-}
-
-/// Cuts what is open, once the bindings are gone: without an audit feed nobody knows which pods, so all of them go. On record
-/// afterwards, so that it is done at least once.
-async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool {
-    let mut cut = Vec::new();
-    let mut all = true;
-    for (uid, granted) in grants.iter().filter(|(_, granted)| !granted.is_live()) {
-        for namespace in &granted.sessions_in {
-            // Where the record took nothing, it was done all the same: once.
-            if context.access.is_cut(uid, namespace) {
-                cut.push((uid.clone(), namespace.clone()));
-                continue;
-            }
-            if let Err(error) = context.writer.delete_pods(namespace).await {
-                context.metrics.failed("Api");
-                tracing::warn!(%error, namespace, grant = granted.name, "sessions that may be open are not cut yet");
-                all = false;
-                continue;
-            }
-            context.access.note_cut(uid, namespace);
-            cut.push((uid.clone(), namespace.clone()));
-        }
-    }
-    if cut.is_empty() {
-        return all;
-    }
-    let recorded = amend(context, tenant, |grants| {
-        for (uid, namespace) in &cut {
-            if let Some(granted) = grants.get_mut(uid) {
-                granted.sessions_in.retain(|open| open != namespace);
-            }
-        }
-    });
-    let is_recorded = recorded.await.is_ok();
-    if is_recorded {
-        context.access.forget_cuts(&cut);
-    }
-    all && is_recorded
 }
 
 /// What is remembered of a grant that begins.
@@ -413,7 +319,7 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
         activated_at: now.to_string(),
         not_after: spec.not_after.clone(),
         moved_from: None,
-        cut_sessions: cuts_sessions(context, &spec.role),
+        cut_sessions: cutting::cuts_sessions(context, &spec.role),
         approved_by: Vec::new(),
         ended: None,
         sessions_in: Vec::new(),
@@ -494,214 +400,6 @@ fn hold_back(context: &Context, work: &mut Work, known: Option<&Grants>, why: Wh
         }
     }
     work.grants.retain(|uid, _| is_known(uid));
-}
-
-/// Deletes what grants that are not live made: what lets in before all else. Answers whether all is gone.
-async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
-    let mut all = true;
-    for (kind, objects) in remaining(context, tenant, grants) {
-        all &= delete(context, kind, objects).await;
-    }
-    all
-}
-
-/// Deletes objects of grants. Answers whether all are gone.
-pub async fn delete(context: &Context, kind: Kind, objects: Vec<Value>) -> bool {
-    let mut deleting = futures::stream::iter(objects)
-        .map(|live| async move {
-            let deleted = context.writer.delete(kind, &live).await;
-            (live, deleted)
-        })
-        .buffer_unordered(AT_ONCE);
-    let mut all = true;
-    while let Some((live, deleted)) = deleting.next().await {
-        match deleted {
-            Ok(()) => {
-                let part = |key: &str| live["metadata"][key].as_str().unwrap_or_default();
-                let caches = &context.caches;
-                caches.forget(kind, part("namespace"), part("name"));
-            }
-            Err(error) => {
-                fail(
-                    context,
-                    &error,
-                    "what a grant made still stands, and the grant has ended",
-                );
-                all = false;
-            }
-        }
-    }
-    all
-}
-
-/// What grants that are not live made, in the order in which it goes: what lets in, the right to fetch, the account.
-fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<(Kind, Vec<Value>)> {
-    let bindings = (
-        Kind::RoleBinding,
-        remaining_bindings(context, tenant, grants),
-    );
-    let sessions = KINDS.map(|kind| (kind, remaining_of_sessions(context, kind, grants)));
-    [bindings].into_iter().chain(sessions).collect()
-}
-
-/// Bindings of grants that are not live, in every namespace that is or was the tenant's.
-fn remaining_bindings(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
-    let record = context.records.tenant(tenant);
-    let namespaces = record.iter().flat_map(|record| &record.namespaces);
-    let mut found = Vec::new();
-    for namespace in namespaces {
-        let names = context
-            .caches
-            .bindings
-            .names_from(namespace, binding::PREFIX);
-        for name in &names {
-            let Some(live) = context.caches.live(Kind::RoleBinding, namespace, name) else {
-                continue;
-            };
-            let is_live = name
-                .strip_prefix(binding::PREFIX)
-                .and_then(|uid| grants.get(uid));
-            let is_wanted = is_live
-                .is_some_and(|granted| granted.is_live() && granted.namespaces.contains(namespace));
-            if !is_wanted && live["metadata"]["labels"][keys::GRANT].is_string() {
-                found.push(live);
-            }
-        }
-    }
-    found
-}
-
-/// What stands in the sessions' namespace for grants that are not live, or that end at another time by now.
-fn remaining_of_sessions(context: &Context, kind: Kind, grants: &Grants) -> Vec<Value> {
-    let sessions = context.settings.sessions();
-    let mut found = Vec::new();
-    for (uid, granted) in grants {
-        let mut names = context
-            .caches
-            .names_from(kind, &sessions, &session::prefix(uid));
-        names.retain(|name| !granted.is_live() || granted.account.as_ref() != Some(name));
-        let live = names.iter();
-        found.extend(live.filter_map(|name| context.caches.live(kind, &sessions, name)));
-    }
-    found
-}
-
-/// An object that is to be made, or made right.
-struct Wanted {
-    uid: String,
-    kind: Kind,
-    desired: Value,
-    live: Option<Value>,
-}
-
-/// Makes what every live grant needs: a session's account first, the right to fetch its tokens last. Answers the uids of those
-/// the API server refused, with why.
-async fn let_in(context: &Context, tenant: &str, grants: &Grants) -> BTreeMap<String, String> {
-    let mut refused = BTreeMap::new();
-    let Some(record) = context.records.tenant(tenant) else {
-        return refused;
-    };
-    for mut step in wanted(context, &record, grants) {
-        step.retain(|wanted| !refused.contains_key(&wanted.uid));
-        make(context, step, &mut refused).await;
-    }
-    refused
-}
-
-async fn make(context: &Context, step: Vec<Wanted>, refused: &mut BTreeMap<String, String>) {
-    let mut writing = futures::stream::iter(step)
-        .map(|wanted| async move {
-            let writer = &context.writer;
-            let written = writer.converge(wanted.kind, &wanted.desired, wanted.live.as_ref());
-            (wanted.uid, wanted.kind, written.await)
-        })
-        .buffer_unordered(AT_ONCE);
-    while let Some((uid, kind, written)) = writing.next().await {
-        match written {
-            Ok(written) => context.caches.remember(kind, written),
-            Err(error) => {
-                fail(context, &error, "what a grant needs was not made");
-                refused.insert(uid, error.to_string());
-            }
-        }
-    }
-}
-
-/// What is to be made, step by step.
-fn wanted(context: &Context, record: &TenantRecord, grants: &Grants) -> [Vec<Wanted>; 4] {
-    let marks = (record.tenant.as_str(), record.tenant_id.as_str());
-    let sessions = context.settings.sessions();
-    let mut steps: [Vec<Wanted>; 4] = Default::default();
-    let [accounts, bindings, fetching, fetchers] = &mut steps;
-    for (uid, granted) in grants.iter().filter(|(_, granted)| granted.is_live()) {
-        for binding in binding::bindings(marks, uid, granted, &sessions) {
-            bindings.extend(needed(context, uid, Kind::RoleBinding, &binding));
-        }
-        let Some(session) = session::session(marks, uid, granted, &sessions) else {
-            continue;
-        };
-        accounts.extend(needed(context, uid, Kind::ServiceAccount, &session.account));
-        fetching.extend(needed(context, uid, Kind::Role, &session.fetching));
-        fetchers.extend(needed(context, uid, Kind::RoleBinding, &session.fetcher));
-    }
-    steps
-}
-
-/// What makes the live object as it should be, where it is not.
-fn needed<K: Resource + Serialize>(
-    context: &Context,
-    uid: &str,
-    kind: Kind,
-    object: &K,
-) -> Option<Wanted> {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let live = context.caches.live(kind, &namespace, &name);
-    let desired = serde_json::to_value(object).unwrap_or_default();
-    match Needed::between(&desired, live.as_ref()) {
-        Needed::Nothing => None,
-        _ => Some(Wanted {
-            uid: uid.to_owned(),
-            kind,
-            desired,
-            live,
-        }),
-    }
-}
-
-fn fail(context: &Context, error: &WriteError, what: &'static str) {
-    context.metrics.failed("Api");
-    tracing::warn!(%error, what);
-}
-
-/// What metrics say of a tenant's grants.
-fn figures(work: &Work) -> GrantFigures {
-    let mut figures = GrantFigures::default();
-    for Stands {
-        grant, standing, ..
-    } in &work.standings
-    {
-        match standing {
-            Standing::Pending { why, .. } => {
-                figures.pending += 1;
-                if *why == Why::AwaitingApproval {
-                    let since = grant.creation_timestamp().map(|made| made.0.as_second());
-                    let oldest = figures.waiting_since.into_iter().chain(since).min();
-                    figures.waiting_since = oldest;
-                }
-            }
-            Standing::Active { approvals, .. } => {
-                match approvals.is_empty() {
-                    true => figures.break_glass += 1,
-                    false => figures.active += 1,
-                }
-                if grant.spec.credential.unwrap_or_default() == Credential::Identity {
-                    figures.by_identity += 1;
-                }
-            }
-            Standing::Ended { .. } => figures.ended += 1,
-        }
-    }
-    figures
 }
 
 /// How long it is until then; nothing where it has been.
