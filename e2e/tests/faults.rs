@@ -163,9 +163,13 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
         &Default::default(),
     )
     .await?;
-    let client = ClientBuilder::try_from(config.clone())?
-        .with_layer(&faults)
-        .build();
+    let connect = {
+        let (config, faults) = (config.clone(), faults.clone());
+        move || {
+            let client = ClientBuilder::try_from(config.clone())?;
+            Ok(client.with_layer(&faults).build())
+        }
+    };
     let record = tenure_e2e::Record::of(plane.access())?;
     let settings = Settings {
         record: record.folder().display().to_string(),
@@ -196,13 +200,8 @@ async fn a_badly_answering_api_server_delays_and_loses_nothing() -> Result<()> {
     let operator = {
         let stop = stop.clone();
         tokio::spawn(async move {
-            while let Err(error) = operator_with(
-                client.clone(),
-                config.clone(),
-                settings.clone(),
-                stop.clone(),
-            )
-            .await
+            while let Err(error) =
+                operator_with(&connect, config.clone(), settings.clone(), stop.clone()).await
             {
                 eprintln!("operator started again: {error:#}");
                 tokio::time::sleep(Duration::from_millis(200)).await;

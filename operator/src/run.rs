@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
-use crate::cluster::leadership::{Candidate, Election};
-use crate::cluster::{Clocks, Queue, Writer};
+use crate::cluster::leadership::Candidate;
+use crate::cluster::{Candidacy, Clocks, Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
 use crate::observe::{Health, Metrics, RecordFigures, serve};
@@ -38,11 +38,13 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
     let config = Config::infer()
         .await
         .context("no Kubernetes configuration: set KUBECONFIG, or run in a pod")?;
-    let client = Client::try_from(config.clone())?;
-    operator_with(client, config, settings, stop_on_signal()?).await
+    let reached = config.clone();
+    let connect = move || Client::try_from(reached.clone());
+    operator_with(connect, config, settings, stop_on_signal()?).await
 }
 
-/// Runs the operator through `client` until `stop`; each API server is asked by itself, as `config` says.
+/// Runs the operator through what `connect` makes until `stop`: a client for its work and another for the leader's Lease. Each API
+/// server is asked by itself, as `config` says.
 ///
 /// The caches are filled before it stands for election, so that a standby takes over at once; memory is read after it
 /// was elected, so that nothing another leader wrote is missed.
@@ -51,7 +53,7 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
 /// Where it cannot start (no address to listen on, no memory to read), and where it is no longer the leader: whoever
 /// runs it starts it again.
 pub async fn operator_with(
-    client: Client,
+    connect: impl Fn() -> kube::Result<Client>,
     config: Config,
     settings: Settings,
     stop: CancellationToken,
@@ -93,7 +95,7 @@ pub async fn operator_with(
         record,
         notes: notes.clone(),
     };
-    let ended = led.run(client, stop).await;
+    let ended = led.run(connect, stop).await;
     serving.cancel();
     recording.abort();
     record::settle(second.as_deref(), &notes).await;
@@ -117,7 +119,11 @@ struct Term {
 }
 
 impl Term {
-    async fn run(self, client: Client, stop: CancellationToken) -> anyhow::Result<()> {
+    async fn run(
+        self,
+        connect: impl Fn() -> kube::Result<Client>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let (queue, grants, holders, reach) = (
             Queue::new(),
             Queue::new(),
@@ -126,19 +132,21 @@ impl Term {
         );
         let sessions = self.settings.sessions();
         let caches = Caches::new(&queue, (&grants, &sessions), &holders, &reach);
-        let (clocks, client) = Clocks::listening(client);
+        let clocks = Clocks::default();
+        let connect = || connect().map(|client| clocks.listening(client));
+        let client = connect()?;
         caches.spawn(&client, &self.settings.namespace, &sessions);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = fill(&caches) => {}
         }
         let candidate = Candidate::this(self.settings.instance.as_deref());
-        let election = Election::new(client.clone(), &self.settings.namespace, candidate);
+        let candidacy = Candidacy::stand(connect, &self.settings.namespace, candidate)?;
         self.health.stands_by();
         tracing::info!("standing by");
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            won = election.win() => won?,
+            won = candidacy.won() => won?,
         }
         tracing::info!("leading");
         let metrics = self.metrics.clone();
@@ -146,19 +154,19 @@ impl Term {
         let work = stop.child_token();
         let parts = Parts {
             queue,
-            access: Access::new(grants, clocks),
+            access: Access::new(grants, clocks.clone()),
             holders,
             reach,
             caches,
         };
-        let led = self.lead(election.claim().fence(client), parts, work.clone());
+        let led = self.lead(candidacy.claim().fence(client), parts, work.clone());
         let ended = tokio::select! {
             ended = led => ended,
-            lost = election.keep() => Err(lost.into()),
+            lost = candidacy.lost() => Err(lost.into()),
         };
         work.cancel();
         metrics.leads(false);
-        election.release().await;
+        candidacy.release().await;
         ended
     }
 }

@@ -36,11 +36,10 @@ pub struct Moment {
 }
 
 impl Clocks {
-    /// Clocks that hear what the API server answers through the client returned.
-    pub fn listening(client: Client) -> (Self, Client) {
-        let clocks = Self::default();
+    /// A client through which they hear what the API server answers.
+    pub fn listening(&self, client: Client) -> Client {
         let namespace = client.default_namespace().to_owned();
-        let heard = clocks.clone();
+        let heard = self.clone();
         let ear = service_fn(move |request: Request<Body>| {
             let (clocks, client) = (heard.clone(), client.clone());
             async move {
@@ -49,7 +48,7 @@ impl Clocks {
                 Ok::<_, BoxError>(response)
             }
         });
-        (clocks, Client::new(ear, namespace))
+        Client::new(ear, namespace)
     }
 
     /// Now.

@@ -51,6 +51,15 @@ pub struct Lost {
     why: String,
 }
 
+impl Lost {
+    /// Whoever kept the Lease did not come back.
+    pub fn because(error: &tokio::task::JoinError) -> Self {
+        Self {
+            why: error.to_string(),
+        }
+    }
+}
+
 /// The right to write, until an instant of the monotonic clock.
 #[derive(Clone, Debug, Default)]
 pub struct Claim(Arc<Mutex<Option<Instant>>>);

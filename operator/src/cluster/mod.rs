@@ -5,6 +5,7 @@
 //! API servers, which are POSTs that change nothing, are [`ApiServers`]' to ask.
 
 pub mod cache;
+pub mod candidacy;
 pub mod clocks;
 pub mod diff;
 pub mod events;
@@ -16,6 +17,7 @@ pub mod servers;
 pub mod writer;
 
 pub use cache::{Cache, Change, Handover, PackedCache};
+pub use candidacy::Candidacy;
 pub use clocks::{Clocks, Moment};
 pub use keep::Packed;
 pub use kind::Kind;
