@@ -49,6 +49,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// A minute instead of ten of doing nothing, under another name.
     pub quick: bool,
+    /// How many grants end at one instant; as the figure asks where nothing is said.
+    pub grants: Option<usize>,
     /// Pods of each tenant.
     pub pods: usize,
 }
@@ -88,7 +90,7 @@ pub async fn run(options: Options) -> Result<Figures> {
     }
     if options.wants(ACCESS) {
         say("access: let in and out, one by one and all at once");
-        access::measure(options.quick, &mut figures).await?;
+        access::measure(options.quick, options.grants, &mut figures).await?;
     }
     if options.wants(SEED) {
         seed(&options, &mut figures).await?;

@@ -104,19 +104,38 @@ impl Image {
     }
 }
 
-/// Builds the operator as a static program, with every optimisation, and returns where it lies.
+/// How much the compiler does.
+#[derive(Debug, Clone, Copy)]
+pub enum Profile {
+    /// All it can: what is released.
+    Release,
+    /// Little, and soon: what tests run.
+    Trial,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Trial => "trial",
+        }
+    }
+}
+
+/// Builds the operator as a static program, and returns where it lies.
 ///
 /// # Errors
 ///
 /// When cargo fails.
-pub fn build_operator() -> Result<PathBuf> {
+pub fn build_operator(profile: Profile) -> Result<PathBuf> {
     let triple = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let folder = target().join("image");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(repository())
         .args([
             "build",
-            "--release",
+            "--profile",
+            profile.name(),
             "--locked",
             "--package",
             "tenure-operator",
@@ -131,7 +150,8 @@ pub fn build_operator() -> Result<PathBuf> {
     if !status.success() {
         bail!("the static operator does not build ({status})");
     }
-    Ok(folder.join(triple).join("release/tenure"))
+    let built = folder.join(triple).join(profile.name());
+    Ok(built.join("tenure"))
 }
 
 fn architecture() -> &'static str {

@@ -33,6 +33,7 @@ pub fn run(args: BenchArgs) -> Result<()> {
         only: args.only,
         quick: args.quick,
         pods: args.pods,
+        grants: args.grants,
     };
     tokio::runtime::Runtime::new()
         .context("cannot start the runtime")?

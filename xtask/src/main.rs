@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
-use tenure_e2e::image::{Image, build_operator};
+use tenure_e2e::image::{Image, Profile, build_operator};
 use tenure_e2e::paths::repository;
 
 /// Everything one does with this repository.
@@ -79,6 +79,9 @@ struct BenchArgs {
     /// Pods of each tenant.
     #[arg(long, default_value_t = 20)]
     pods: usize,
+    /// How many grants end at one instant; 10,000 where nothing is said.
+    #[arg(long)]
+    grants: Option<usize>,
     /// Only this part; may be given more than once.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -117,7 +120,7 @@ fn main() -> ExitCode {
 }
 
 fn image(output: &Path) -> Result<()> {
-    let image = Image::operator(build_operator()?);
+    let image = Image::operator(build_operator(Profile::Release)?);
     image.write(output)?;
     println!("{} in {}", image.reference, output.display());
     Ok(())

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
 use tenure_e2e::helm::Helm;
-use tenure_e2e::image::build_operator;
+use tenure_e2e::image::{self, build_operator};
 use tenure_e2e::paths::{repository, target};
 use tenure_e2e::stack::{Stack, Tool, ensure_in_background};
 
@@ -184,7 +184,9 @@ fn with_stack(
     };
     steps.run("chart: helm lint and template", || chart(&stack));
     if !missing.contains(NODE) {
-        steps.run("static operator", || build_operator().map(drop));
+        steps.run("static operator", || {
+            build_operator(image::Profile::Trial).map(drop)
+        });
     }
     for binary in e2e {
         run_e2e(steps, binary, missing, arguments);

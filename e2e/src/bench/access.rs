@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures::{TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
@@ -40,17 +40,18 @@ const LONG: Duration = Duration::from_secs(20 * 60);
 const ASKER: &str = "bench-asker";
 const DECIDER: &str = "bench-decider";
 
-/// Measures on a plane of its own, with two API servers.
+/// Measures on a plane of its own, with two API servers; so `many` end at one instant, where it is said.
 ///
 /// # Errors
 ///
 /// When something on the plane goes wrong.
-pub async fn measure(quick: bool, figures: &mut Figures) -> Result<()> {
+pub async fn measure(quick: bool, many: Option<usize>, figures: &mut Figures) -> Result<()> {
     let mut bench = Bench::set().await?;
-    let (live, many) = match quick {
+    let (live, usual) = match quick {
         true => (LIVE / 10, MANY / 10),
         false => (LIVE, MANY),
     };
+    let many = many.unwrap_or(usual);
     bench.let_in(STAY, live, "2050-01-01T00:00:00Z").await?;
     let mark = bench.stage.plane.audit().mark().await?;
     let samples = SAMPLES.min(live);
@@ -210,7 +211,7 @@ impl Bench {
                 }
             })
             .await?;
-        eventually(LONG, "everybody is let in", async || {
+        self.until("everybody is let in", async || {
             let bound = self.bound().await? - before;
             tokio::time::sleep(LOOK).await;
             ensure!(bound == count, "{bound} of {count}");
@@ -218,6 +219,22 @@ impl Bench {
         })
         .await?;
         self.stage.settled().await
+    }
+
+    /// Waits as long as it may take; fails at once where the operator ended.
+    async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        let ended = async {
+            while self.stage.operator.check().is_ok() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            found = eventually(LONG, what, look) => found,
+            () = ended => {
+                self.stage.operator.check()?;
+                bail!("the operator ended")
+            }
+        }
     }
 
     /// How many bindings of grants stand.
@@ -236,12 +253,13 @@ impl Bench {
         let mut grant = self.grant(&name, number, until, false)?;
         grant.spec.person = ASKER.into();
         grants.create(&PostParams::default(), &grant).await?;
-        let digest = eventually(LONG, "it asks for an approval", async || {
-            let status = grants.get(&name).await?.status.unwrap_or_default();
-            let pending = status.pending_approvals.first().context("nothing yet")?;
-            Ok(pending.digest.clone())
-        })
-        .await?;
+        let digest = self
+            .until("it asks for an approval", async || {
+                let status = grants.get(&name).await?.status.unwrap_or_default();
+                let pending = status.pending_approvals.first().context("nothing yet")?;
+                Ok(pending.digest.clone())
+            })
+            .await?;
         let spec = &grant.spec;
         let approval: Approval = serde_json::from_value(json!({
             "apiVersion": "tenure.dev/v1alpha1", "kind": "Approval", "metadata": {"name": format!("{name}-yes")},
@@ -296,7 +314,7 @@ impl Bench {
             Timestamp::now() < end,
             "letting in took too long for this machine"
         );
-        eventually(LONG, "all have lost their bindings", async || {
+        self.until("all have lost their bindings", async || {
             let bound = self.bound().await?;
             tokio::time::sleep(LOOK).await;
             ensure!(bound <= stay, "{bound}");
@@ -312,7 +330,7 @@ impl Bench {
     /// Waits until the end of so many grants is proven.
     async fn proven(&self, prefix: &str, count: usize) -> Result<()> {
         let grants = self.asker()?;
-        eventually(LONG, "every end is proven", async || {
+        self.until("every end is proven", async || {
             let all = grants.list(&ListParams::default()).await?;
             let proven: BTreeSet<String> = all
                 .iter()
@@ -352,7 +370,7 @@ impl Bench {
             .await?;
         self.stage.operator = start_operator(&self.stage.plane).await?;
         let leads = Instant::now();
-        eventually(LONG, "what ended meanwhile has ended", async || {
+        self.until("what ended meanwhile has ended", async || {
             ensure!(self.bound().await? <= stay);
             Ok(())
         })

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tenure_crds::{Approval, CustomerTenant};
 use tenure_e2e::helm::Helm;
-use tenure_e2e::image::{Image, build_operator};
+use tenure_e2e::image::{Image, Profile, build_operator};
 use tenure_e2e::install::{NAMESPACE, guards_loaded, prepare_record};
 use tenure_e2e::kubectl::Kubectl;
 use tenure_e2e::node::{Cluster, Flow, TOOLBOX, flow};
@@ -34,7 +34,7 @@ pub struct Stage {
 impl Stage {
     pub async fn set() -> Result<Self> {
         let cluster = Cluster::start("node").await?;
-        let program = tokio::task::spawn_blocking(build_operator).await??;
+        let program = tokio::task::spawn_blocking(|| build_operator(Profile::Trial)).await??;
         cluster.import(&Image::operator(program))?;
         let stage = Self {
             kubectl: cluster.plane.kubectl(&Identity::admin())?,
