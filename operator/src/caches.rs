@@ -174,7 +174,7 @@ impl ByTenant {
 
     fn note(&self, tenant: &str, name: &str, change: Change) {
         let mut names = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if change != Change::Gone {
+        if !change.is_gone() {
             let theirs = names.entry(tenant.to_owned()).or_default();
             theirs.insert(name.to_owned());
             return;
@@ -199,7 +199,7 @@ struct Waker {
 impl Waker {
     /// Wakes for what others did; what we wrote ourselves, the tenant's reconcile knows.
     fn object<K: Resource>(&self, object: &K, change: Change) {
-        if change == Change::Written {
+        if change.is_ours() {
             return;
         }
         let namespace = object
@@ -254,7 +254,7 @@ struct GrantWaker {
 
 impl GrantWaker {
     fn object<K: Resource>(&self, object: &K, change: Change) {
-        if change == Change::Written {
+        if change.is_ours() {
             return;
         }
         let label = |key: &str| object.meta().labels.as_ref()?.get(key);
@@ -301,7 +301,7 @@ impl Caches {
         let (of_roles, of_cluster_roles) = (rbac.clone(), rbac.clone());
         Self {
             tenants: Cache::new(move |tenant: &DeserializeGuard<CustomerTenant>, change| {
-                if change != Change::Written {
+                if !change.is_ours() {
                     tenant_queue.wake(&tenant.name_any());
                     // The customer's own people are persons too.
                     of_tenant.wake(&tenant.name_any());
@@ -526,18 +526,8 @@ impl Caches {
             Kind::NetworkPolicy => self.network_policies.forget(namespace, name),
             Kind::ResourceQuota => self.quotas.forget(namespace, name),
             Kind::LimitRange => self.limits.forget(namespace, name),
-            Kind::RoleBinding => {
-                self.bindings.forget(namespace, name);
-                may_do(&self.rbac, Change::Gone, |rbac, _| {
-                    rbac.remove_binding(namespace, name);
-                });
-            }
-            Kind::Role => {
-                self.roles.forget(namespace, name);
-                may_do(&self.rbac, Change::Gone, |rbac, _| {
-                    rbac.remove_role(namespace, name);
-                });
-            }
+            Kind::RoleBinding => self.bindings.forget(namespace, name),
+            Kind::Role => self.roles.forget(namespace, name),
             Kind::ServiceAccount => self.accounts.forget(namespace, name),
             Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),
             Kind::Namespace => {}
@@ -686,7 +676,7 @@ fn approval_wakes(
         {
             if let Some(tenant) = &approval.spec.tenant_ref {
                 of_tenant.note(&tenant.name, &approval.name_any(), change);
-                if change != Change::Written {
+                if !change.is_ours() {
                     grants.wake(&tenant.name);
                 }
             }
@@ -707,7 +697,7 @@ fn attestation_wakes(
 ) -> impl Fn(&DeserializeGuard<Attestation>, Change) + Send + Sync + 'static {
     move |_, change| {
         queue.wake(PLATFORM);
-        if change != Change::Written {
+        if !change.is_ours() {
             // A subcontractor's agreement may be among them.
             grants.wake(EVERYBODY);
         }
@@ -718,7 +708,7 @@ fn staff_wakes(
     grants: Arc<Queue>,
 ) -> impl Fn(&DeserializeGuard<StaffMember>, Change) + Send + Sync + 'static {
     move |_, change| {
-        if change != Change::Written {
+        if !change.is_ours() {
             grants.wake(EVERYBODY);
         }
     }
@@ -732,7 +722,7 @@ fn grant_wakes(
         let Ok(grant) = &grant.0 else { return };
         let tenant = &grant.spec.tenant_ref.name;
         of_tenant.note(tenant, &grant.name_any(), change);
-        if change != Change::Written {
+        if !change.is_ours() {
             grants.wake(tenant);
         }
     }
@@ -747,7 +737,7 @@ fn review_wakes(
         let tenant = review.spec.tenant_ref.as_ref();
         let name = tenant.map_or("", |tenant| tenant.name.as_str());
         of_tenant.note(name, &review.name_any(), change);
-        if change == Change::Written {
+        if change.is_ours() {
             return;
         }
         match tenant {
@@ -763,7 +753,7 @@ fn hold_wakes(
     move |hold, change| {
         queue.wake(PLATFORM);
         if let Ok(hold) = &hold.0
-            && change != Change::Written
+            && !change.is_ours()
         {
             queue.wake(&hold.spec.tenant_ref.name);
         }
@@ -773,7 +763,7 @@ fn hold_wakes(
 /// Brings the model of who may do what up to date.
 fn may_do(rbac: &SharedRbac, change: Change, take_in: impl FnOnce(&mut Rbac, bool)) {
     let mut model = rbac.write().unwrap_or_else(PoisonError::into_inner);
-    take_in(&mut model, change == Change::Gone);
+    take_in(&mut model, change.is_gone());
 }
 
 fn namespace_seen(
@@ -784,7 +774,7 @@ fn namespace_seen(
         let name = namespace.name_any();
         let facts = NamespaceFacts::from(namespace);
         let mut model = world.write().unwrap_or_else(PoisonError::into_inner);
-        let is_gone = change == Change::Gone;
+        let is_gone = change.is_gone();
         let concerns_others = is_gone || !model.knows(&facts);
         // Whoever named it as it was, and whoever names it as it is.
         if concerns_others {
@@ -818,7 +808,7 @@ fn policy_seen(
                 tracing::error!(%error, namespace, policy = name, "NetworkPolicy not understood: it counts as open");
                 model.upsert_policy(PolicyFacts::opaque(&namespace, &name));
             }
-            (Change::Gone, _) => model.remove_policy(&namespace, &name),
+            (Change::Gone | Change::Deleted, _) => model.remove_policy(&namespace, &name),
         }
         drop(model);
         waker.reach.of(&namespace);
@@ -836,7 +826,7 @@ fn cluster_policy_seen(
             Change::Seen | Change::Written => {
                 model.upsert_cluster_policy(ClusterPolicyFacts::from(policy));
             }
-            Change::Gone => model.remove_cluster_policy(&policy.name_any()),
+            Change::Gone | Change::Deleted => model.remove_cluster_policy(&policy.name_any()),
         }
         drop(model);
         waker.reach.of_everybody();

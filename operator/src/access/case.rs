@@ -42,6 +42,8 @@ pub struct Seen {
     gaps: Gaps,
     asker_gaps: Gaps,
     session_gap: bool,
+    /// Those that the grants name.
+    roles: BTreeMap<String, Role>,
 }
 
 impl Seen {
@@ -49,11 +51,17 @@ impl Seen {
     pub fn of(context: &Context, tenant: &str, moment: Moment) -> Self {
         let Moment { now, behind } = moment;
         let record = context.records.tenant(tenant);
+        let grants = grants(context, tenant);
+        let names: BTreeSet<&String> = grants.iter().map(|grant| &grant.spec.role).collect();
+        let names = names.into_iter();
         Self {
+            roles: names
+                .map(|name| (name.clone(), role(context, name)))
+                .collect(),
             tenant: facts(context, tenant, record.as_ref(), now),
             persons: context.access.persons_of(record.as_ref()),
             record,
-            grants: grants(context, tenant),
+            grants,
             approvals: approvals(context, tenant),
             behind,
             gaps: decisions::gaps(context, "approvals"),
@@ -80,11 +88,15 @@ impl Seen {
 
     /// Decisions about grants that there are none of.
     pub fn stray_approvals(&self) -> impl Iterator<Item = &Approval> {
-        let is_there = |name: &str| self.grants.iter().any(|grant| grant.name_any() == name);
+        let there: BTreeSet<&str> = self
+            .grants
+            .iter()
+            .filter_map(|grant| grant.metadata.name.as_deref())
+            .collect();
         let stray = self
             .approvals
             .iter()
-            .filter(move |(name, _)| !is_there(name));
+            .filter(move |(name, _)| !there.contains(name.as_str()));
         stray.flat_map(|(_, approvals)| approvals)
     }
 
@@ -116,7 +128,9 @@ impl Seen {
             access.holds_leaver(&grant.spec.person, staff.has_left(), now)
         });
         let held = context.access.held(&grant.spec.person, &uid);
-        let role = role(context, &grant.spec.role);
+        // Nobody is let in as what is not known.
+        let unknown = Role::default();
+        let role = self.roles.get(&grant.spec.role).unwrap_or(&unknown);
         let made = grant.creation_timestamp();
         let case = Case {
             grant,
@@ -129,7 +143,7 @@ impl Seen {
             asker_gap: made.is_none_or(|made| self.asker_gaps.cover(made.0)),
             session_gap: self.session_gap,
             tenant: &self.tenant,
-            role: &role,
+            role,
             held: &held,
             leaves_later,
             behind: self.behind,

@@ -80,11 +80,11 @@ impl Told {
 }
 
 /// Wakes the tenant's evaluation where its verdicts rest on something else than what is seen of its grants now.
-pub fn settled(context: &Context, tenant: &str, now: Timestamp) {
+pub fn settled(context: &Context, tenant: &str, record: Option<&TenantRecord>, now: Timestamp) {
     let told = &context.access.told;
-    match context.records.tenant(tenant) {
+    match record {
         None => told.forget(tenant),
-        Some(record) if told.is_news(tenant, &of(context, &record, now)) => {
+        Some(record) if told.is_news(tenant, &of(context, record, now)) => {
             context.queue.wake(tenant);
         }
         Some(_) => {}

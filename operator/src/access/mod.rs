@@ -8,6 +8,7 @@ pub mod binding;
 pub mod brake;
 pub mod case;
 mod cutting;
+mod endings;
 pub mod facts;
 mod figures;
 pub mod foreign;
@@ -33,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use brake::Brake;
+use endings::Endings;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +62,8 @@ const CONCURRENCY: usize = 8;
 pub struct Access {
     /// What time it is.
     pub clocks: Clocks,
+    /// What goes before everything else.
+    pub endings: Endings,
     /// Whose grants are due.
     pub queue: Arc<Queue>,
     /// Tenants of whose grants there is something to say.
@@ -89,6 +93,7 @@ impl Access {
     pub fn new(queue: Arc<Queue>, clocks: Clocks) -> Self {
         Self {
             clocks,
+            endings: Endings::default(),
             queue,
             says: Queue::new(),
             ends: Queue::new(),

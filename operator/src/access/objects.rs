@@ -19,9 +19,14 @@ use crate::record::TenantRecord;
 const AT_ONCE: usize = 16;
 
 /// Deletes what grants that are not live made: what lets in before all else. Answers whether all is gone.
-pub async fn end(context: &Context, tenant: &str, grants: &Grants) -> bool {
+pub async fn end(context: &Context, record: Option<&TenantRecord>, grants: &Grants) -> bool {
+    let remaining = remaining(context, record, grants);
+    if remaining.iter().all(|(_, objects)| objects.is_empty()) {
+        return true;
+    }
+    let _first = context.access.endings.begin();
     let mut all = true;
-    for (kind, objects) in remaining(context, tenant, grants) {
+    for (kind, objects) in remaining {
         all &= delete(context, kind, objects).await;
     }
     all
@@ -57,38 +62,39 @@ pub async fn delete(context: &Context, kind: Kind, objects: Vec<Value>) -> bool 
 }
 
 /// What grants that are not live made, in the order in which it goes: what lets in, the right to fetch, the account.
-pub fn remaining(context: &Context, tenant: &str, grants: &Grants) -> Vec<(Kind, Vec<Value>)> {
+pub fn remaining(
+    context: &Context,
+    record: Option<&TenantRecord>,
+    grants: &Grants,
+) -> Vec<(Kind, Vec<Value>)> {
     let bindings = (
         Kind::RoleBinding,
-        remaining_bindings(context, tenant, grants),
+        remaining_bindings(context, record, grants),
     );
     let sessions = KINDS.map(|kind| (kind, remaining_of_sessions(context, kind, grants)));
     [bindings].into_iter().chain(sessions).collect()
 }
 
 /// Bindings of grants that are not live, in every namespace that is or was the tenant's.
-fn remaining_bindings(context: &Context, tenant: &str, grants: &Grants) -> Vec<Value> {
-    let record = context.records.tenant(tenant);
-    let namespaces = record.iter().flat_map(|record| &record.namespaces);
+fn remaining_bindings(
+    context: &Context,
+    record: Option<&TenantRecord>,
+    grants: &Grants,
+) -> Vec<Value> {
+    let is_wanted = |namespace: &String, name: &String| {
+        let uid = name.strip_prefix(binding::PREFIX);
+        let granted = uid.and_then(|uid| grants.get(uid));
+        granted.is_some_and(|granted| granted.is_live() && granted.namespaces.contains(namespace))
+    };
+    let caches = &context.caches;
     let mut found = Vec::new();
-    for namespace in namespaces {
-        let names = context
-            .caches
-            .bindings
-            .names_from(namespace, binding::PREFIX);
-        for name in &names {
-            let Some(live) = context.caches.live(Kind::RoleBinding, namespace, name) else {
-                continue;
-            };
-            let is_live = name
-                .strip_prefix(binding::PREFIX)
-                .and_then(|uid| grants.get(uid));
-            let is_wanted = is_live
-                .is_some_and(|granted| granted.is_live() && granted.namespaces.contains(namespace));
-            if !is_wanted && live["metadata"]["labels"][keys::GRANT].is_string() {
-                found.push(live);
-            }
-        }
+    for namespace in record.iter().flat_map(|record| &record.namespaces) {
+        // Names first: most are wanted, and stay packed.
+        let mut names = caches.bindings.names_from(namespace, binding::PREFIX);
+        names.retain(|name| !is_wanted(namespace, name));
+        let live = names.iter();
+        let live = live.filter_map(|name| caches.live(Kind::RoleBinding, namespace, name));
+        found.extend(live.filter(|live| live["metadata"]["labels"][keys::GRANT].is_string()));
     }
     found
 }
@@ -118,12 +124,16 @@ struct Wanted {
 
 /// Makes what every live grant needs: a session's account first, the right to fetch its tokens last. Answers the uids of those
 /// the API server refused, with why.
-pub async fn let_in(context: &Context, tenant: &str, grants: &Grants) -> BTreeMap<String, String> {
+pub async fn let_in(
+    context: &Context,
+    record: Option<&TenantRecord>,
+    grants: &Grants,
+) -> BTreeMap<String, String> {
     let mut refused = BTreeMap::new();
-    let Some(record) = context.records.tenant(tenant) else {
+    let Some(record) = record else {
         return refused;
     };
-    for mut step in wanted(context, &record, grants) {
+    for mut step in wanted(context, record, grants) {
         step.retain(|wanted| !refused.contains_key(&wanted.uid));
         make(context, step, &mut refused).await;
     }

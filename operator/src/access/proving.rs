@@ -22,7 +22,7 @@ use crate::record::{Granted, Proven, RecordError, TenantRecord};
 
 /// How many questions about one grant are put to each API server, at least: every rule of its role is asked about in every
 /// namespace, and what shows most comes first.
-const QUESTIONS: usize = 48;
+const QUESTIONS: usize = 24;
 /// Most questions that are first answered here, by all of RBAC: whatever may be left is asked too, up to [`MOST_LEFT`] of it.
 const MOST_LOOKED_AT: usize = 20_000;
 const MOST_LEFT: usize = 256;
@@ -73,6 +73,7 @@ async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<
     let (mut unproven, mut remains, mut rounds) = (0, 0, 0);
     let found = found(servers).await;
     for (asked, ends) in alike(context, &record, &open) {
+        context.access.endings.give_way().await;
         if asked.is_empty() {
             cover(context, &ends);
             continue;
@@ -153,9 +154,12 @@ fn alike<'a>(
     open: &BTreeMap<&'a String, &Granted>,
 ) -> BTreeMap<Asked, Vec<&'a String>> {
     let mut alike: BTreeMap<Asked, Vec<&String>> = BTreeMap::new();
+    let mut sheets: BTreeMap<(&str, &[String]), Sheet> = BTreeMap::new();
     for (uid, granted) in open {
-        let callers = callers(context, granted);
-        let asked = asked(context, record, granted, &callers);
+        let sheet = sheets
+            .entry((&granted.role, &granted.namespaces))
+            .or_insert_with(|| Sheet::of(context, granted));
+        let asked = asked(context, record, granted, sheet);
         alike.entry(asked).or_default().push(uid);
     }
     alike
@@ -215,20 +219,35 @@ fn callers(context: &Context, granted: &Granted) -> Vec<Caller> {
         .collect()
 }
 
+/// All there is to ask about a role in some namespaces: the same for everybody who had it there.
+struct Sheet {
+    all: Vec<Attributes>,
+    /// How many of them are asked in any case.
+    first: usize,
+}
+
+impl Sheet {
+    fn of(context: &Context, granted: &Granted) -> Self {
+        let rbac = context.caches.rbac();
+        let role = RoleName::cluster(&granted.role);
+        // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
+        let unknown = [anything_usual()];
+        let rules = rbac.rules("", &role).unwrap_or(&unknown);
+        let everywhere = rules.len().saturating_mul(granted.namespaces.len());
+        Self {
+            all: questions(rules, &granted.namespaces, MOST_LOOKED_AT).asked,
+            first: everywhere.max(QUESTIONS),
+        }
+    }
+}
+
 /// What is asked: all that the role allowed and no other live grant of the person allows, and fetching a session's tokens.
-fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &[Caller]) -> Asked {
+fn asked(context: &Context, record: &TenantRecord, granted: &Granted, sheet: &Sheet) -> Asked {
     let rbac = context.caches.rbac();
-    let role = RoleName::cluster(&granted.role);
-    // Of a role that is gone nobody knows what it allowed: what every role to grant allows.
-    let unknown = [anything_usual()];
-    let rules = rbac.rules("", &role).unwrap_or(&unknown);
-    let everywhere = rules.len().saturating_mul(granted.namespaces.len());
     let sessions = context.settings.sessions();
-    let token = granted.account.iter().map(|account| {
+    let token = granted.account.as_ref().map(|account| {
         Attributes::on("create", "", "serviceaccounts/token", &sessions).named(account)
     });
-    let all = questions(rules, &granted.namespaces, MOST_LOOKED_AT).asked;
-    let all: Vec<Attributes> = token.chain(all).collect();
     let others = live(record, &granted.person);
     let is_anothers = |source: &Source| {
         let granted = others.get(&source.name);
@@ -236,13 +255,13 @@ fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &
         let binding = (source.namespace.as_str(), &source.role, subjects);
         granted.is_some_and(|granted| binding::lets_in_as(binding, granted, &sessions))
     };
-    let first = everywhere.max(QUESTIONS);
-    let asked = |caller: &Caller| chosen(&rbac, caller, &all, first, is_anothers);
-    let asked = callers.iter().flat_map(|caller| {
-        let asked = asked(caller).into_iter();
-        asked.map(move |what| (caller.clone(), what.clone()))
-    });
-    asked.collect()
+    let mut asked = Vec::new();
+    for caller in callers(context, granted) {
+        let all = token.iter().chain(&sheet.all);
+        let chosen = chosen(&rbac, &caller, all, sheet.first, is_anothers);
+        asked.extend(chosen.map(|what| (caller.clone(), what.clone())));
+    }
+    asked
 }
 
 /// What is asked of all there is to ask: the first so many, and whatever RBAC leaves, as far as it is known here. What others
@@ -250,20 +269,19 @@ fn asked(context: &Context, record: &TenantRecord, granted: &Granted, callers: &
 fn chosen<'a>(
     rbac: &Rbac,
     caller: &Caller,
-    all: &'a [Attributes],
+    all: impl Iterator<Item = &'a Attributes>,
     first: usize,
     is_anothers: impl Fn(&Source) -> bool,
-) -> Vec<&'a Attributes> {
+) -> impl Iterator<Item = &'a Attributes> {
     let mut left = 0;
-    let is_chosen = |(number, what): &(usize, &Attributes)| {
+    let is_chosen = move |(number, what): &(usize, &Attributes)| {
         let sources = rbac.sources(caller, what);
         let is_left = sources.iter().any(|source| !is_anothers(source));
         left += usize::from(is_left);
         let is_given_otherwise = !is_left && !sources.is_empty();
         !is_given_otherwise && (*number <= first || (is_left && left <= MOST_LEFT))
     };
-    let all = all.iter().enumerate();
-    all.filter(is_chosen).map(|(_, what)| what).collect()
+    all.enumerate().filter(is_chosen).map(|(_, what)| what)
 }
 
 /// What a role to grant usually allows.
@@ -377,7 +395,7 @@ mod tests {
     fn every_rule_is_asked_about_in_every_namespace_and_whatever_is_left_besides() {
         let (rbac, all, first) = many();
         let alice = Caller::authenticated("alice", [""; 0]);
-        let asked = chosen(&rbac, &alice, &all, first, |_| false);
+        let asked: Vec<&Attributes> = chosen(&rbac, &alice, all.iter(), first, |_| false).collect();
         for namespace in 0..60 {
             for number in 0..12 {
                 let resource = format!("one{number}");
@@ -400,7 +418,9 @@ mod tests {
     fn what_another_grant_gives_is_not_asked_about() {
         let (rbac, all, first) = many();
         let alice = Caller::authenticated("alice", [""; 0]);
-        let asked = chosen(&rbac, &alice, &all, first, |source| source.name == "way-in");
+        let is_anothers = |source: &Source| source.name == "way-in";
+        let asked: Vec<&Attributes> =
+            chosen(&rbac, &alice, all.iter(), first, is_anothers).collect();
         assert!(!asked.contains(&&Attributes::on("create", "", "pods/exec", "n59")));
         assert!(asked.contains(&&Attributes::on("create", "", "pods/attach", "n59")));
     }

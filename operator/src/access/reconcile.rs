@@ -1,6 +1,6 @@
 //! One tenant's grants made so: what ended loses its bindings first, a session its account next, and what begins is on record before anybody gets in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -70,12 +70,13 @@ pub async fn reconcile(context: &Context, tenant: &str) -> Option<Duration> {
         failed |= !review_held(context, &seen, review, now).await;
         next = review.again;
     }
-    let refused = objects::let_in(context, tenant, &work.grants).await;
+    let record = context.records.tenant(tenant);
+    let refused = objects::let_in(context, record.as_ref(), &work.grants).await;
     failed |= !refused.is_empty();
-    let past_end = objects::remaining(context, tenant, &work.grants);
+    let past_end = objects::remaining(context, record.as_ref(), &work.grants);
     let past_end: usize = past_end.iter().map(|(_, objects)| objects.len()).sum();
     figures::tell(context, tenant, &work, past_end, now);
-    facts::settled(context, tenant, now);
+    facts::settled(context, tenant, record.as_ref(), now);
     // One that was asked about is asked again in its own time.
     let is_new_end = |(uid, granted): (&String, &Granted)| {
         proving::is_open(granted) && !context.access.is_asked_about(uid)
@@ -117,7 +118,7 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
     for _ in 0..TRIES {
         let seen = Seen::of(context, tenant, moment);
         let mut work = weigh(context, &seen, moment.now);
-        failed |= !objects::end(context, tenant, &work.grants).await;
+        failed |= !objects::end(context, seen.record.as_ref(), &work.grants).await;
         let known = seen.record.as_ref().map(|record| &record.grants);
         if lets_in_anew(&work, known) && !guards::still_hold(context).await {
             // The next look at the guards says since when.
@@ -193,19 +194,18 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             standing,
         });
     }
-    let is_there = |uid: &str| {
-        seen.grants
-            .iter()
-            .any(|grant| grant.uid().as_deref() == Some(uid))
-    };
+    let there = seen.grants.iter();
+    let there: HashSet<&str> = there
+        .filter_map(|grant| grant.metadata.uid.as_deref())
+        .collect();
     for (uid, granted) in &mut work.grants {
-        if granted.is_live() && !is_there(uid) {
+        if granted.is_live() && !there.contains(uid.as_str()) {
             close(context, uid, granted, Why::Deleted, now);
         }
     }
     sweeping::accept(context, seen, &mut work.grants, now);
     work.grants
-        .retain(|uid, granted| is_there(uid) || !is_forgotten(granted, now));
+        .retain(|uid, granted| there.contains(uid.as_str()) || !is_forgotten(granted, now));
     work
 }
 

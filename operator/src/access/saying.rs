@@ -89,6 +89,7 @@ where
 }
 
 async fn of_grant(context: &Context, settled: &Settled, stands: &Stands) -> bool {
+    context.access.endings.give_way().await;
     let Some(grant) = same(&context.caches.grants, &stands.grant) else {
         return true;
     };

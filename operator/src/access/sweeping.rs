@@ -138,6 +138,7 @@ struct Due {
 
 /// Looks at every grant of a tenant whose sweep is open.
 async fn look(context: &Context, client: &Client, tenant: &str) -> Option<Duration> {
+    context.access.endings.give_way().await;
     let (now, begun) = (Timestamp::now(), Instant::now());
     let looks = &context.access.looks;
     if let Some(rest) = looks.rests(tenant, begun) {

@@ -27,6 +27,20 @@ pub enum Change {
     Written,
     /// It is gone.
     Gone,
+    /// We deleted it. Its echo in the watch is no news.
+    Deleted,
+}
+
+impl Change {
+    /// Whether the object is there no more.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Gone | Self::Deleted)
+    }
+
+    /// Whether we did it ourselves.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Written | Self::Deleted)
+    }
 }
 
 /// What a watch hands on: to a [`Cache`], or to a model that keeps less than the object.
@@ -166,15 +180,21 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
 
     /// Takes in our own deletion.
     pub fn forget(&self, namespace: &str, name: &str) {
+        let _turn = self.turn();
+        if let Some(known) = self.take(namespace, name) {
+            (self.touched)(&known.object.whole(), Change::Deleted);
+        }
+    }
+
+    fn take(&self, namespace: &str, name: &str) -> Option<Known<S>> {
         self.write(|objects| {
-            let Some(found) = objects.get_mut(namespace) else {
-                return;
-            };
-            found.remove(name);
+            let found = objects.get_mut(namespace)?;
+            let known = found.remove(name);
             if found.is_empty() {
                 objects.remove(namespace);
             }
-        });
+            known
+        })
     }
 
     /// Answers whether it is news.
@@ -243,17 +263,16 @@ where
 
     fn gone(&self, object: K) {
         let (namespace, name) = place(&object);
-        // A late delete of an earlier object must not hide the one that took its name.
+        // A late delete of an earlier object must not hide the one that took its name; of what is not known there is no news.
         let _turn = self.turn();
-        let is_another = self.read(|objects| {
+        let is_it = self.read(|objects| {
             let known = objects.get(&namespace).and_then(|found| found.get(&name));
-            known.is_some_and(|known| known.uid.as_deref() != object.meta().uid.as_deref())
+            known.is_some_and(|known| known.uid.as_deref() == object.meta().uid.as_deref())
         });
-        if is_another {
-            return;
+        if is_it {
+            self.take(&namespace, &name);
+            (self.touched)(&object, Change::Gone);
         }
-        self.forget(&namespace, &name);
-        (self.touched)(&object, Change::Gone);
     }
 
     fn listed(&self, names: &HashSet<(String, String)>) {
@@ -269,11 +288,9 @@ where
             |place: &&(String, String)| names.contains(*place) || written.contains(*place);
         for (namespace, name) in places.iter().filter(|place| !is_there(place)) {
             let _turn = self.turn();
-            let Some(object) = self.get(namespace, name) else {
-                continue;
-            };
-            self.forget(namespace, name);
-            (self.touched)(&object, Change::Gone);
+            if let Some(known) = self.take(namespace, name) {
+                (self.touched)(&known.object.whole(), Change::Gone);
+            }
         }
         self.ready.send_replace(true);
     }
@@ -406,6 +423,23 @@ mod tests {
         cache.listing();
         list(&cache, &[map("a", 7)]);
         assert_eq!(*told.lock().unwrap(), [Change::Written, Change::Seen]);
+    }
+
+    #[test]
+    fn echo_of_our_own_deletion_is_no_news_and_what_comes_back_is() {
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let noted = told.clone();
+        let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
+        cache.seen(map("a", 7));
+        cache.forget("n", "a");
+        cache.gone(map("a", 8));
+        cache.forget("n", "a");
+        assert_eq!(*told.lock().unwrap(), [Change::Seen, Change::Deleted]);
+        // An event of before the deletion comes late: then its end is news.
+        cache.seen(map("a", 7));
+        cache.gone(map("a", 8));
+        assert_eq!(told.lock().unwrap()[2..], [Change::Seen, Change::Gone]);
+        assert_eq!(known(&cache, "a"), None);
     }
 
     #[test]
