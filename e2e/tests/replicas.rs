@@ -5,9 +5,11 @@
     reason = "a test that cannot go on says where by panicking"
 )]
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use futures::FutureExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::Api;
@@ -17,10 +19,14 @@ use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
 use tenure_e2e::clock::Clock;
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::{Operator, OperatorOptions, Plane, PlaneOptions, always, eventually};
+use tenure_operator::cluster::Candidacy;
+use tenure_operator::cluster::leadership::Candidate;
 
 const SOON: Duration = Duration::from_secs(30);
 /// The Lease's length, two seconds, and what a busy machine needs to start the tests' own watch.
 const FAILOVER: Duration = Duration::from_secs(15 + 2);
+/// Longer than a claim holds after a renewal.
+const BUSY: Duration = Duration::from_secs(12);
 const POLICY: &str = "tenure-default-deny";
 const TENANT_NAMESPACE: &str = "acme-prod";
 
@@ -141,6 +147,9 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stories_of_two_replicas() -> Result<()> {
     let mut stage = Stage::set().await?;
+    a_busy_process_keeps_its_lease(&stage)
+        .await
+        .context("busy")?;
     let (first, _) = stage.replica().await?;
     first.ready().await?;
     let (second, _) = stage.replica().await?;
@@ -158,6 +167,33 @@ async fn the_stories_of_two_replicas() -> Result<()> {
     let (fifth, _) = stage.replica().await?;
     fifth.stands_by().await?;
     late(&stage, fourth, &fifth).await.context("late")
+}
+
+/// Work that keeps every thread busy for longer than a claim holds does not cost the Lease.
+async fn a_busy_process_keeps_its_lease(stage: &Stage) -> Result<()> {
+    let access = stage.plane.access().clone();
+    let connect = move || {
+        let client = access.admin();
+        client.map_err(|error| kube::Error::Service(error.into()))
+    };
+    let busy = move || {
+        let process = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        process.block_on(async {
+            let me = Candidate::this(Some("busy"));
+            let candidacy = Candidacy::stand(connect, "default", me)?;
+            candidacy.won().await?;
+            let mut lost = pin!(candidacy.lost());
+            ensure!(lost.as_mut().now_or_never().is_none());
+            std::thread::sleep(BUSY);
+            ensure!(candidacy.claim().holds(), "the claim ended meanwhile");
+            ensure!(lost.now_or_never().is_none(), "leadership was lost");
+            candidacy.release().await;
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(busy).await?
 }
 
 /// A killed leader is missed for the Lease's length and no longer.
