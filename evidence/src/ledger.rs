@@ -21,7 +21,7 @@ use crate::second::SecondPlace;
 use crate::segment::{self, Fault, Segment};
 use crate::store::{self, Claim, Failure, Store, StoreError};
 
-/// Most entries of one segment.
+/// Most entries of one segment that several callers share.
 const MOST_ENTRIES: usize = 1_000;
 /// Most bytes of one segment, about: whoever reads one holds it in memory. Half of what a store takes.
 const MOST_BYTES: usize = store::MOST_BYTES / 2;
@@ -279,8 +279,8 @@ impl Ledger {
         Ok((found, state))
     }
 
-    /// Records that something happened. Drafts of many callers share a segment where they come at once; those of one call do as far
-    /// as they fit, in their order: what leads to a state comes before it, and a call that is cut off in between left no state.
+    /// Records that something happened. Drafts of many callers share a segment where they come at once; those of one call always
+    /// do, however many: what leads to a state stands with it or not at all. Together they are at most half of what a store takes.
     ///
     /// What waits for a slow store is held by its caller: bound how many calls are under way. Nothing of a call that was dropped
     /// before its turn is written; of one that was dropped in its turn it may be.
@@ -305,31 +305,12 @@ impl Ledger {
             let why = "a whole number beyond 2^53 has no exact form; give it as text".into();
             return Err(LedgerError::NoForm(why));
         }
-        if let Some(bytes) = drafts.iter().map(Draft::bytes).find(|it| *it > MOST_BYTES) {
-            let why = format!("an entry of {bytes} bytes, more than {MOST_BYTES}");
+        let sizes = drafts.iter().map(Draft::bytes);
+        let bytes = sizes.fold(0, usize::saturating_add);
+        if bytes > MOST_BYTES {
+            let why = format!("{bytes} bytes at once, more than {MOST_BYTES}");
             return Err(LedgerError::NoForm(why));
         }
-        let mut parts = fitting(drafts).into_iter();
-        let first = parts.next().unwrap_or_default();
-        let mut tip = self.append_part(id, base, first).await?;
-        for part in parts {
-            let base = match base {
-                Base::Any => Base::Any,
-                Base::State(_) => Base::State(tip.state),
-            };
-            tip = self.append_part(id, base, part).await?;
-        }
-        Ok(tip)
-    }
-
-    /// Records what fits a segment.
-    async fn append_part(
-        &self,
-        id: ChainId,
-        base: Base,
-        drafts: Vec<Draft>,
-    ) -> Result<Tip, LedgerError> {
-        let bytes = drafts.iter().map(Draft::bytes).sum();
         let chain = self.chain(id);
         let (answer, mut told) = oneshot::channel();
         chain.pending().push_back(Waiting {
@@ -632,26 +613,6 @@ pub(crate) fn chains_own(chain: ChainId, error: StoreError) -> LedgerError {
         },
         _ => error.into(),
     }
-}
-
-/// Drafts in their order, in parts that fit a segment each.
-fn fitting(drafts: Vec<Draft>) -> Vec<Vec<Draft>> {
-    let mut parts: Vec<Vec<Draft>> = Vec::new();
-    let mut room = 0;
-    for draft in drafts {
-        let bytes = draft.bytes();
-        match parts.last_mut() {
-            Some(part) if part.len() < MOST_ENTRIES && bytes <= room => {
-                room -= bytes;
-                part.push(draft);
-            }
-            _ => {
-                room = MOST_BYTES.saturating_sub(bytes);
-                parts.push(vec![draft]);
-            }
-        }
-    }
-    parts
 }
 
 /// Keeps what holds on this tip, and answers the others.

@@ -542,38 +542,6 @@ async fn nothing_to_record_leaves_no_object() {
 }
 
 #[tokio::test]
-async fn no_state_stands_without_what_led_to_it_where_it_takes_several_segments() {
-    const MANY: u128 = 1_500;
-    let many = || (0..MANY).map(noted).chain([state("a")]).collect();
-    let (mut cut, mut known) = (0, 0);
-    for fault in 0..8 {
-        let record = Arc::new(Memory::default());
-        let store = Faulty::new(&record, move |asked| match asked == fault {
-            true => Does::Fails(Failure::TimedOut),
-            false => Does::Well,
-        });
-        let ledger = ledger(store);
-        let once = ledger.append_on(TENANT, Base::State(None), many()).await;
-        let recall = async || self::ledger(record.clone()).recall(TENANT).await.unwrap();
-        if once.is_err() {
-            let left = recall().await;
-            // Written and not read back: it stands, and whoever wrote it does not know.
-            if left.state.is_some() {
-                stands(&record, 0..MANY).await;
-                known += 1;
-            } else if left.tip.last > 0 {
-                cut += 1;
-            }
-            let again = ledger.append_on(TENANT, Base::State(left.tip.state), many());
-            again.await.unwrap();
-        }
-        stands(&record, 0..MANY).await;
-        assert_eq!(recall().await.state.unwrap()["state"], "a", "{fault}");
-    }
-    assert!(cut > 0 && known > 0, "{cut} cut off, {known} whole");
-}
-
-#[tokio::test]
 async fn a_number_that_would_become_another_is_refused_and_disturbs_nobody() {
     let record = Arc::new(Memory::default());
     let ledger = ledger(record.clone());

@@ -520,16 +520,25 @@ impl Caches {
         }
     }
 
-    /// Takes in our own deletion.
-    pub fn forget(&self, kind: Kind, namespace: &str, name: &str) {
+    /// Takes in our own deletion of what was looked at. What a finalizer holds stands until its watch says that it is gone.
+    pub fn forget(&self, kind: Kind, live: &Value) {
+        let metadata = &live["metadata"];
+        let finalizers = metadata["finalizers"].as_array();
+        if finalizers.is_some_and(|finalizers| !finalizers.is_empty()) {
+            return;
+        }
+        let part = |key: &str| metadata[key].as_str().unwrap_or_default();
+        let (namespace, name, uid) = (part("namespace"), part("name"), part("uid"));
         match kind {
-            Kind::NetworkPolicy => self.network_policies.forget(namespace, name),
-            Kind::ResourceQuota => self.quotas.forget(namespace, name),
-            Kind::LimitRange => self.limits.forget(namespace, name),
-            Kind::RoleBinding => self.bindings.forget(namespace, name),
-            Kind::Role => self.roles.forget(namespace, name),
-            Kind::ServiceAccount => self.accounts.forget(namespace, name),
-            Kind::ClusterNetworkPolicy => self.cluster_network_policies.forget(namespace, name),
+            Kind::NetworkPolicy => self.network_policies.forget(namespace, name, uid),
+            Kind::ResourceQuota => self.quotas.forget(namespace, name, uid),
+            Kind::LimitRange => self.limits.forget(namespace, name, uid),
+            Kind::RoleBinding => self.bindings.forget(namespace, name, uid),
+            Kind::Role => self.roles.forget(namespace, name, uid),
+            Kind::ServiceAccount => self.accounts.forget(namespace, name, uid),
+            Kind::ClusterNetworkPolicy => {
+                self.cluster_network_policies.forget(namespace, name, uid);
+            }
             Kind::Namespace => {}
         }
     }

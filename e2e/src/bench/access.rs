@@ -13,6 +13,7 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchPar
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
+use tokio::time::timeout;
 
 use super::figures::Figures;
 use super::stage::{Stage, start_operator};
@@ -342,7 +343,7 @@ impl Bench {
             Timestamp::now() < end,
             "letting in took too long for this machine"
         );
-        self.unbound(stay).await?;
+        timeout(LONG, self.unbound(stay)).await??;
         let since = || Timestamp::now().duration_since(end).as_secs_f64();
         figures.put("mass_end_seconds", since())?;
         self.proven("mass", count).await?;
@@ -392,7 +393,7 @@ impl Bench {
             .await?;
         self.stage.operator = start_operator(&self.stage.plane).await?;
         let leads = Instant::now();
-        self.unbound(stay).await?;
+        timeout(LONG, self.unbound(stay)).await??;
         figures.put("access_restart_seconds", leads.elapsed().as_secs_f64())
     }
 }

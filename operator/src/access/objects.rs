@@ -29,6 +29,10 @@ pub async fn end(context: &Context, record: Option<&TenantRecord>, grants: &Gran
     for (kind, objects) in remaining {
         all &= delete(context, kind, objects).await;
     }
+    // Verdicts rest on bindings too.
+    if let Some(record) = record {
+        context.queue.wake(&record.tenant);
+    }
     all
 }
 
@@ -44,9 +48,7 @@ pub async fn delete(context: &Context, kind: Kind, objects: Vec<Value>) -> bool 
     while let Some((live, deleted)) = deleting.next().await {
         match deleted {
             Ok(()) => {
-                let part = |key: &str| live["metadata"][key].as_str().unwrap_or_default();
-                let caches = &context.caches;
-                caches.forget(kind, part("namespace"), part("name"));
+                context.caches.forget(kind, &live);
             }
             Err(error) => {
                 fail(

@@ -1,6 +1,6 @@
 //! What stands in the sessions' namespace for no live grant, whoever made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -43,7 +43,16 @@ pub async fn sweep(context: &Context) -> Option<Duration> {
                 Some(_) => {}
             }
         }
+        let label = |orphan: &Value| {
+            let tenant = orphan["metadata"]["labels"][keys::TENANT].as_str();
+            tenant.map(str::to_owned)
+        };
+        let tenants: BTreeSet<String> = orphans.iter().filter_map(label).collect();
         all &= delete(context, kind, orphans).await;
+        // Whose grant came on record meanwhile has to make it anew.
+        for tenant in &tenants {
+            context.access.queue.wake(tenant);
+        }
     }
     (!all).then_some(AGAIN)
 }

@@ -64,6 +64,7 @@ pub async fn follow(
 
 /// Asks about every grant of a tenant whose end is not proven.
 async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<Duration> {
+    context.access.endings.give_way().await;
     let record = context.records.tenant(tenant)?;
     let open = open(&record);
     if open.is_empty() {
@@ -73,7 +74,6 @@ async fn prove(context: &Context, servers: &ApiServers, tenant: &str) -> Option<
     let (mut unproven, mut remains, mut rounds) = (0, 0, 0);
     let found = found(servers).await;
     for (asked, ends) in alike(context, &record, &open) {
-        context.access.endings.give_way().await;
         if asked.is_empty() {
             cover(context, &ends);
             continue;

@@ -53,6 +53,7 @@ pub async fn follow(context: Arc<Context>, stop: CancellationToken) {
 
 /// Says on every grant of a tenant, and on every decision about one, where it stands.
 async fn say(context: &Context, tenant: &str) -> Option<Duration> {
+    context.access.endings.give_way().await;
     let settled = context.access.to_say(tenant)?;
     let settled = &settled;
     let mut saying = futures::stream::iter(0..settled.work.standings.len())
@@ -89,7 +90,6 @@ where
 }
 
 async fn of_grant(context: &Context, settled: &Settled, stands: &Stands) -> bool {
-    context.access.endings.give_way().await;
     let Some(grant) = same(&context.caches.grants, &stands.grant) else {
         return true;
     };

@@ -178,12 +178,22 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
         }
     }
 
-    /// Takes in our own deletion.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    /// Takes in our own deletion of the object of this uid; what took its name meanwhile stays.
+    pub fn forget(&self, namespace: &str, name: &str, uid: &str) {
         let _turn = self.turn();
-        if let Some(known) = self.take(namespace, name) {
+        if self.is_it(namespace, name, Some(uid))
+            && let Some(known) = self.take(namespace, name)
+        {
             (self.touched)(&known.object.whole(), Change::Deleted);
         }
+    }
+
+    /// Whether the object that is known under a name has this uid.
+    fn is_it(&self, namespace: &str, name: &str, uid: Option<&str>) -> bool {
+        self.read(|objects| {
+            let known = objects.get(namespace).and_then(|found| found.get(name));
+            known.is_some_and(|known| known.uid.as_deref() == uid)
+        })
     }
 
     fn take(&self, namespace: &str, name: &str) -> Option<Known<S>> {
@@ -265,11 +275,7 @@ where
         let (namespace, name) = place(&object);
         // A late delete of an earlier object must not hide the one that took its name; of what is not known there is no news.
         let _turn = self.turn();
-        let is_it = self.read(|objects| {
-            let known = objects.get(&namespace).and_then(|found| found.get(&name));
-            known.is_some_and(|known| known.uid.as_deref() == object.meta().uid.as_deref())
-        });
-        if is_it {
+        if self.is_it(&namespace, &name, object.meta().uid.as_deref()) {
             self.take(&namespace, &name);
             (self.touched)(&object, Change::Gone);
         }
@@ -431,9 +437,10 @@ mod tests {
         let noted = told.clone();
         let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
         cache.seen(map("a", 7));
-        cache.forget("n", "a");
+        cache.forget("n", "a", "another");
+        cache.forget("n", "a", "a");
         cache.gone(map("a", 8));
-        cache.forget("n", "a");
+        cache.forget("n", "a", "a");
         assert_eq!(*told.lock().unwrap(), [Change::Seen, Change::Deleted]);
         // An event of before the deletion comes late: then its end is news.
         cache.seen(map("a", 7));

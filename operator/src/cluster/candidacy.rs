@@ -45,15 +45,22 @@ impl Candidacy {
         let mut thread = Builder::new_multi_thread();
         let thread = thread.worker_threads(1).thread_name("lease").enable_all();
         let thread = thread.build()?;
+        let there = thread.handle().clone();
         let client = {
             let _there = thread.enter();
             connect()
         };
-        Ok(Self {
-            election: Arc::new(Election::new(client?, namespace, me)),
-            there: thread.handle().clone(),
-            thread: Some(thread),
-        })
+        match client {
+            Ok(client) => Ok(Self {
+                election: Arc::new(Election::new(client, namespace, me)),
+                there,
+                thread: Some(thread),
+            }),
+            Err(error) => {
+                thread.shutdown_background();
+                Err(error.into())
+            }
+        }
     }
 
     /// The claim, which holds while this candidate leads.

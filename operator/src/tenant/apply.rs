@@ -204,7 +204,7 @@ impl Application<'_> {
                     .any(|object| object["metadata"]["name"] == live["metadata"]["name"])
             });
             let is_drift = settled(before.is_some() && !expected);
-            complete &= self.remove(kind, namespace, &live, is_drift).await;
+            complete &= self.remove(kind, &live, is_drift).await;
         }
         complete
     }
@@ -226,7 +226,7 @@ impl Application<'_> {
             self.converge(kind, policy, live, stood).await;
         }
         for live in self.surplus(kind, "", desired) {
-            self.remove(kind, "", &live, false).await;
+            self.remove(kind, &live, false).await;
         }
     }
 
@@ -324,15 +324,11 @@ impl Application<'_> {
         stands
     }
 
-    async fn remove(&mut self, kind: Kind, namespace: &str, live: &Value, is_drift: bool) -> bool {
+    async fn remove(&mut self, kind: Kind, live: &Value, is_drift: bool) -> bool {
         let repair = is_drift.then(|| self.begin(drift::surplus(kind, live)));
         match self.context.writer.delete(kind, live).await {
             Ok(()) => {
-                self.context.caches.forget(
-                    kind,
-                    namespace,
-                    live["metadata"]["name"].as_str().unwrap_or_default(),
-                );
+                self.context.caches.forget(kind, live);
                 if let Some(repair) = repair {
                     self.repaired(repair, &name_of(live));
                 }
