@@ -53,11 +53,10 @@ impl Seen {
         let record = context.records.tenant(tenant);
         let grants = grants(context, tenant);
         let names: BTreeSet<&String> = grants.iter().map(|grant| &grant.spec.role).collect();
-        let names = names.into_iter();
+        let roles = names.into_iter();
+        let roles = roles.map(|name| (name.clone(), role(context, name)));
         Self {
-            roles: names
-                .map(|name| (name.clone(), role(context, name)))
-                .collect(),
+            roles: roles.collect(),
             tenant: facts(context, tenant, record.as_ref(), now),
             persons: context.access.persons_of(record.as_ref()),
             record,

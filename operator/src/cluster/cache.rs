@@ -181,19 +181,21 @@ impl<K: Resource<DynamicType = ()> + 'static, S: Keep<K>> Cache<K, S> {
     /// Takes in our own deletion of the object of this uid; what took its name meanwhile stays.
     pub fn forget(&self, namespace: &str, name: &str, uid: &str) {
         let _turn = self.turn();
-        if self.is_it(namespace, name, Some(uid))
-            && let Some(known) = self.take(namespace, name)
-        {
+        if let Some(known) = self.take_exactly(namespace, name, Some(uid)) {
             (self.touched)(&known.object.whole(), Change::Deleted);
         }
     }
 
-    /// Whether the object that is known under a name has this uid.
-    fn is_it(&self, namespace: &str, name: &str, uid: Option<&str>) -> bool {
-        self.read(|objects| {
+    /// Takes out the object of that name, where it is the one of this uid.
+    fn take_exactly(&self, namespace: &str, name: &str, uid: Option<&str>) -> Option<Known<S>> {
+        let is_it = self.read(|objects| {
             let known = objects.get(namespace).and_then(|found| found.get(name));
             known.is_some_and(|known| known.uid.as_deref() == uid)
-        })
+        });
+        match is_it {
+            true => self.take(namespace, name),
+            false => None,
+        }
     }
 
     fn take(&self, namespace: &str, name: &str) -> Option<Known<S>> {
@@ -275,8 +277,8 @@ where
         let (namespace, name) = place(&object);
         // A late delete of an earlier object must not hide the one that took its name; of what is not known there is no news.
         let _turn = self.turn();
-        if self.is_it(&namespace, &name, object.meta().uid.as_deref()) {
-            self.take(&namespace, &name);
+        let uid = object.meta().uid.as_deref();
+        if self.take_exactly(&namespace, &name, uid).is_some() {
             (self.touched)(&object, Change::Gone);
         }
     }
@@ -406,6 +408,14 @@ mod tests {
         .unwrap()
     }
 
+    /// A cache, and what it tells.
+    fn noting() -> (Arc<Cache<ConfigMap>>, Arc<Mutex<Vec<Change>>>) {
+        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let noted = told.clone();
+        let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
+        (cache, told)
+    }
+
     fn known(cache: &Cache<ConfigMap>, name: &str) -> Option<String> {
         cache.get("n", name)?.resource_version()
     }
@@ -419,9 +429,7 @@ mod tests {
 
     #[test]
     fn echo_of_our_own_write_is_no_news_and_a_listing_is() {
-        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
-        let noted = told.clone();
-        let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
+        let (cache, told) = noting();
         cache.remember(map("a", 7));
         cache.seen(map("a", 7));
         assert_eq!(*told.lock().unwrap(), [Change::Written]);
@@ -433,9 +441,7 @@ mod tests {
 
     #[test]
     fn echo_of_our_own_deletion_is_no_news_and_what_comes_back_is() {
-        let told: Arc<Mutex<Vec<Change>>> = Arc::default();
-        let noted = told.clone();
-        let cache = Cache::new(move |_: &ConfigMap, change| noted.lock().unwrap().push(change));
+        let (cache, told) = noting();
         cache.seen(map("a", 7));
         cache.forget("n", "a", "another");
         cache.forget("n", "a", "a");

@@ -26,9 +26,7 @@ pub enum NoCandidacy {
 /// A candidate for the Lease. Dropped, it stands no more; a Lease that was won and not released ends by itself.
 pub struct Candidacy {
     election: Arc<Election>,
-    there: Handle,
-    /// What `there` leads to; taken when dropped.
-    thread: Option<Runtime>,
+    thread: Thread,
 }
 
 impl Candidacy {
@@ -42,25 +40,15 @@ impl Candidacy {
         namespace: &str,
         me: Candidate,
     ) -> Result<Self, NoCandidacy> {
-        let mut thread = Builder::new_multi_thread();
-        let thread = thread.worker_threads(1).thread_name("lease").enable_all();
-        let thread = thread.build()?;
-        let there = thread.handle().clone();
+        let thread = Thread::start()?;
         let client = {
-            let _there = thread.enter();
-            connect()
+            let _there = thread.handle.enter();
+            connect()?
         };
-        match client {
-            Ok(client) => Ok(Self {
-                election: Arc::new(Election::new(client, namespace, me)),
-                there,
-                thread: Some(thread),
-            }),
-            Err(error) => {
-                thread.shutdown_background();
-                Err(error.into())
-            }
-        }
+        Ok(Self {
+            election: Arc::new(Election::new(client, namespace, me)),
+            thread,
+        })
     }
 
     /// The claim, which holds while this candidate leads.
@@ -98,15 +86,46 @@ impl Candidacy {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, JoinError> {
-        AbortOnDropHandle::new(self.there.spawn(work)).await
+        AbortOnDropHandle::new(self.thread.handle.spawn(work)).await
     }
 }
 
-impl Drop for Candidacy {
+/// A thread that works on nothing else; it ends when this is dropped.
+struct Thread {
+    handle: Handle,
+    /// Taken when dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Thread {
+    fn start() -> io::Result<Self> {
+        let mut thread = Builder::new_multi_thread();
+        let thread = thread.worker_threads(1).thread_name("lease").enable_all();
+        let runtime = thread.build()?;
+        Ok(Self {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+        })
+    }
+}
+
+impl Drop for Thread {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            // A runtime that waits for its threads may not be dropped where others run.
-            thread.shutdown_background();
+        if let Some(runtime) = self.runtime.take() {
+            // One that waits for its threads may not be dropped where others run.
+            runtime.shutdown_background();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_no_client_hears_why() {
+        let connect = || Err(kube::Error::LinesCodecMaxLineLengthExceeded);
+        let stood = Candidacy::stand(connect, "tenure", Candidate::this(None));
+        assert!(matches!(stood, Err(NoCandidacy::Client(_))));
     }
 }
