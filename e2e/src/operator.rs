@@ -144,6 +144,15 @@ impl Operator {
         self.says("standing by").await
     }
 
+    /// Waits until it is Ready: it leads, or stands by.
+    ///
+    /// # Errors
+    ///
+    /// As [`Operator::ready`].
+    pub async fn is_up(&self) -> Result<()> {
+        self.says("ok").await
+    }
+
     async fn says(&self, what: &str) -> Result<()> {
         until_ready(&self.process, READY, async || {
             let said = self.get("/readyz").await?;

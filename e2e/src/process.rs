@@ -133,9 +133,11 @@ impl Process {
         match *status {
             Some(status) => Ok(status),
             None => bail!(
-                "{} (pid {}) still runs after {limit:?}",
+                "{} (pid {}) still runs after {limit:?}; the end of {}:\n{}",
                 self.name,
-                self.pid
+                self.pid,
+                self.log.display(),
+                tail(&self.log, 30)
             ),
         }
     }

@@ -307,19 +307,27 @@ impl Stage {
 
     /// Decides on what a grant asks for.
     async fn decide(&self, by: &Client, grant: &str, approval: &str, decision: &str) -> Result<()> {
-        let (mut pending, mut id) = (Vec::new(), String::new());
-        eventually(SOON, "the grant asks for an approval", async || {
-            let object = self.grant(grant).await?;
-            pending = object.status.unwrap_or_default().pending_approvals;
-            id = object.spec.tenant_id;
-            ensure!(pending.len() == 1, "{pending:?}");
-            Ok(())
-        })
-        .await?;
-        let mut approval = approval_of(grant, approval, decision, &pending[0].digest);
+        let (digest, id) = self.asks(grant).await?;
+        let mut approval = approval_of(grant, approval, decision, &digest);
         approval["spec"]["subject"]["tenantID"] = json!(id);
         self.write::<Approval>(by, approval).await?;
         Ok(())
+    }
+
+    /// The digest of what a grant asks to be approved, and of which tenant it is.
+    async fn asks(&self, grant: &str) -> Result<(String, String)> {
+        let mut asked = None;
+        eventually(SOON, "the grant asks for an approval", async || {
+            let object = self.grant(grant).await?;
+            let mut pending = object.status.unwrap_or_default().pending_approvals;
+            ensure!(pending.len() == 1, "{pending:?}");
+            asked = pending
+                .pop()
+                .map(|pending| (pending.digest, object.spec.tenant_id));
+            Ok(())
+        })
+        .await?;
+        asked.context("it asks for nothing")
     }
 
     async fn approve(&self, grant: &str) -> Result<()> {
@@ -674,6 +682,14 @@ async fn bad_requests(stage: &Stage) -> Result<()> {
     stage
         .stands::<AccessGrant>("bad-over", ["Ended", "True", "WindowOver"])
         .await?;
+    // Approved when it was over.
+    let end = later(SignedDuration::from_secs(20));
+    stage.ask("bad-late", json!({"notAfter": end})).await?;
+    let (digest, _) = stage.asks("bad-late").await?;
+    stage
+        .stands::<AccessGrant>("bad-late", ["Ended", "True", "WindowOver"])
+        .await?;
+    in_vain(stage, "bad-late", &digest, "WindowOver").await?;
     // Asked by nobody who is known.
     stage
         .write::<AccessGrant>(&stage.person("stranger")?, asked("bad-asker", json!({})))
@@ -694,13 +710,25 @@ async fn bad_requests(stage: &Stage) -> Result<()> {
     stage
         .stands::<Approval>("bad-edit-yes", ["Valid", "False", "DigestDiffers"])
         .await?;
-    // Rejected is over, whoever approves afterwards.
+    // Rejected is over, whoever approved before or approves afterwards.
     stage.ask("bad-no", json!({})).await?;
-    stage
-        .decide(&stage.person("lead")?, "bad-no", "bad-no-no", "Reject")
-        .await?;
+    let (digest, _) = stage.asks("bad-no").await?;
+    let lead = stage.person("lead")?;
+    stage.decide(&lead, "bad-no", "bad-no-no", "Reject").await?;
     stage
         .stands::<AccessGrant>("bad-no", ["Ended", "True", "Rejected"])
+        .await?;
+    in_vain(stage, "bad-no", &digest, "Rejected").await?;
+    stage
+        .ask("bad-both", json!({"notBefore": within(30)}))
+        .await?;
+    let (digest, _) = stage.asks("bad-both").await?;
+    stage.approve("bad-both").await?;
+    stage.waits("bad-both", "Scheduled").await?;
+    let rejection = approval_of("bad-both", "bad-both-no", "Reject", &digest);
+    stage.write::<Approval>(&lead, rejection).await?;
+    stage
+        .stands::<AccessGrant>("bad-both", ["Ended", "True", "Rejected"])
         .await?;
     // Two that exclude each other.
     stage.ask("one", json!({"role": VIEW})).await?;
@@ -718,6 +746,28 @@ async fn bad_requests(stage: &Stage) -> Result<()> {
     stage.active("other", "Active").await?;
     stage.revoke("other").await?;
     stage.ended("other", "Revoked").await
+}
+
+/// What is approved after its end stays ended.
+async fn in_vain(stage: &Stage, grant: &str, digest: &str, reason: &str) -> Result<()> {
+    let yes = format!("{grant}-yes");
+    let approval = approval_of(grant, &yes, "Approve", digest);
+    stage
+        .write::<Approval>(&stage.person("lead")?, approval)
+        .await?;
+    let approvals: Api<Approval> = Api::all(stage.admin()?);
+    eventually(SOON, &format!("{yes} was looked at"), async || {
+        let approval = approvals.get(&yes).await?;
+        let status = approval.status.context("no status")?;
+        ensure!(!status.conditions.is_empty());
+        Ok(())
+    })
+    .await?;
+    stage
+        .stands::<AccessGrant>(grant, ["Ended", "True", reason])
+        .await?;
+    ensure!(stage.bindings_of(grant).await?.is_empty(), "{grant}");
+    stage.lets("worker", false).await
 }
 
 /// Whoever leaves loses everything at once.

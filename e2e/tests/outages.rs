@@ -23,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-use tenure_crds::{CustomerTenant, TenancyPolicy};
+use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
 use tenure_e2e::audit::{Event, Mark, grouped};
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::operator::{Operator, OperatorOptions};
@@ -271,7 +271,9 @@ async fn the_stories_of_a_bad_day() -> Result<()> {
     two_api_servers(&mut stage)
         .await
         .context("two API servers")?;
-    without_etcd(&stage).await.context("without etcd")?;
+    let operator = without_etcd(&stage, operator)
+        .await
+        .context("without etcd")?;
     ensure!(
         stage.versions(CALM).await? == calm,
         "the tenant that nobody touched was touched"
@@ -475,20 +477,38 @@ async fn two_api_servers(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
-/// etcd is killed and stays away for a while: the operator waits, then goes on where it was.
-async fn without_etcd(stage: &Stage) -> Result<()> {
+/// etcd is killed and stays away for a while: the operator waits, then goes on where it was. Where that takes longer than a leader
+/// may be without its Lease, it ends, and is started again as its pod would be.
+async fn without_etcd(stage: &Stage, mut operator: Operator) -> Result<Operator> {
     let before = stage.versions("young").await?;
     let mark = stage.mark().await?;
     stage.plane.stop_etcd()?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     stage.plane.start_etcd().await?;
     stage.ready("young").await?;
+    let back = Timestamp::now();
+    let leases: Api<Lease> = Api::namespaced(stage.plane.admin()?, NAMESPACE);
+    eventually(SOON, "it leads again or has ended", async || {
+        if operator.check().is_err() {
+            return Ok(());
+        }
+        let spec = leases.get(keys::LEADER_LEASE).await?.spec;
+        let renewed = spec.and_then(|spec| spec.renew_time).context("no Lease")?;
+        ensure!(renewed.0 > back, "{renewed:?}");
+        Ok(())
+    })
+    .await?;
+    if operator.check().is_err() {
+        operator = stage.operator("tenure-operator-0").await?;
+        operator.ready().await?;
+    }
     stage.silent().await?;
     ensure!(stage.versions("young").await? == before);
     let made = stage.once(mark)?;
     ensure!(made.is_empty(), "{made:#?}");
     stage.drift(stage.plane.break_glass()?, "young").await?;
-    stage.repaired("young").await
+    stage.repaired("young").await?;
+    Ok(operator)
 }
 
 /// The store goes back to before a change, an end of a membership and an onboarding, under a leader and a standby.
@@ -506,6 +526,9 @@ async fn older_snapshot(
     };
     if operators.len() == 1 {
         operators.push(stage.operator("tenure-operator-1").await?);
+    }
+    for operator in &operators {
+        operator.is_up().await?;
     }
     stage.declare(first).await?;
     stage.ready(first).await?;

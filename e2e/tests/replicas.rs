@@ -16,6 +16,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::json;
 use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
+use tenure_e2e::audit::{Event, Mark};
 use tenure_e2e::clock::Clock;
 use tenure_e2e::install::{self, NAMESPACE};
 use tenure_e2e::{Operator, OperatorOptions, Plane, PlaneOptions, always, eventually};
@@ -125,22 +126,24 @@ impl Stage {
             .context("nobody holds the Lease")
     }
 
-    /// Writes of one operator, Leases included: `(at, what)`.
-    async fn writes_of(
-        &self,
-        credential: &str,
-        mark: tenure_e2e::audit::Mark,
-    ) -> Result<Vec<String>> {
+    /// Requests of one operator.
+    fn requests_of(&self, credential: &str, mark: Mark) -> Result<Vec<Event>> {
         let mut events = self.plane.audit().since(mark)?;
         events.retain(|event| {
-            event.is_write()
-                && event
-                    .user
-                    .extra
-                    .get("authentication.kubernetes.io/credential-id")
-                    .is_some_and(|ids| ids.iter().any(|id| id == credential))
+            let ids = event
+                .user
+                .extra
+                .get("authentication.kubernetes.io/credential-id");
+            ids.is_some_and(|ids| ids.iter().any(|id| id == credential))
         });
-        Ok(events.iter().map(tenure_e2e::audit::Event::line).collect())
+        Ok(events)
+    }
+
+    /// What one operator wrote, Leases included.
+    fn writes_of(&self, credential: &str, mark: Mark) -> Result<Vec<String>> {
+        let requests = self.requests_of(credential, mark)?;
+        let writes = requests.iter().filter(|event| event.is_write());
+        Ok(writes.map(Event::line).collect())
     }
 }
 
@@ -150,8 +153,10 @@ async fn the_stories_of_two_replicas() -> Result<()> {
     a_busy_process_keeps_its_lease(&stage)
         .await
         .context("busy")?;
+    let mark = stage.plane.audit().mark().await?;
     let (first, _) = stage.replica().await?;
     first.ready().await?;
+    the_lease_is_looked_at_first(&stage, &first, mark).context("first")?;
     let (second, _) = stage.replica().await?;
     second.stands_by().await?;
     stage.tenant().await?;
@@ -194,6 +199,18 @@ async fn a_busy_process_keeps_its_lease(stage: &Stage) -> Result<()> {
         })
     };
     tokio::task::spawn_blocking(busy).await?
+}
+
+/// What is read after the Lease is known to be old as soon as the store goes back; what would be read before it is not.
+fn the_lease_is_looked_at_first(stage: &Stage, operator: &Operator, mark: Mark) -> Result<()> {
+    let requests = stage.requests_of(operator.credential(), mark)?;
+    let looks = requests
+        .iter()
+        .position(|request| request.uri.ends_with(keys::LEADER_LEASE));
+    let lists = requests.iter().position(|request| request.verb == "list");
+    let (looks, lists) = looks.zip(lists).context("no look or no list")?;
+    ensure!(looks < lists, "{:#?}", &requests[..=looks]);
+    Ok(())
 }
 
 /// A killed leader is missed for the Lease's length and no longer.
@@ -274,9 +291,9 @@ async fn late(stage: &Stage, leader: Operator, standby: &Operator) -> Result<()>
         !status.success(),
         "a leader that lost its Lease ends as if all were well"
     );
-    let wrote = stage.writes_of(leader.credential(), mark).await?;
+    let wrote = stage.writes_of(leader.credential(), mark)?;
     ensure!(wrote.is_empty(), "it wrote: {wrote:#?}");
-    let others = stage.writes_of(standby.credential(), mark).await?;
+    let others = stage.writes_of(standby.credential(), mark)?;
     ensure!(
         !others.is_empty(),
         "the new leader had nothing to write, so this showed nothing"

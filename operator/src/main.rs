@@ -1,5 +1,7 @@
 //! `tenure`: one binary, a subcommand for each process.
 
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 use tenure_operator::settings::Settings;
 use tenure_operator::{observe, probe, run, uninstall};
@@ -22,14 +24,25 @@ enum Command {
     Probe(probe::target::Settings),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+/// How long what still runs when all is done may take to stop.
+const LAST: Duration = Duration::from_secs(5);
+
+fn main() -> anyhow::Result<()> {
     let Cli { command } = Cli::parse();
     // One TLS provider for the whole tree; the only error is that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let done = runtime.block_on(execute(command));
+    // What hangs keeps no process from its end.
+    runtime.shutdown_timeout(LAST);
+    done
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Operator(settings) => {
             observe::logs::init(settings.log_format);
+            observe::panics::end_the_process();
             run::operator(*settings).await
         }
         Command::UninstallCheck => uninstall::check().await,

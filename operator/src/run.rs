@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
-use crate::cluster::leadership::Candidate;
+use crate::cluster::leadership::{Candidate, Lost};
 use crate::cluster::{Candidacy, Clocks, Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
@@ -46,8 +46,9 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
 /// Runs the operator through what `connect` makes until `stop`: a client for its work and another for the leader's Lease. Each API
 /// server is asked by itself, as `config` says.
 ///
-/// The caches are filled before it stands for election, so that a standby takes over at once; memory is read after it
-/// was elected, so that nothing another leader wrote is missed.
+/// The Lease is looked at before anything else is read, so that a store that goes back is noticed whenever it does. The caches are
+/// filled before it stands for election, so that a standby takes over at once; memory is read after it was elected, so that nothing
+/// another leader wrote is missed.
 ///
 /// # Errors
 /// Where it cannot start (no address to listen on, no memory to read), and where it is no longer the leader: whoever
@@ -135,13 +136,18 @@ impl Term {
         let clocks = Clocks::default();
         let connect = || connect().map(|client| clocks.listening(client));
         let client = connect()?;
-        caches.spawn(&client, &self.settings.namespace, &sessions);
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = fill(&caches) => {}
-        }
         let candidate = Candidate::this(self.settings.instance.as_deref());
         let candidacy = Candidacy::stand(connect, &self.settings.namespace, candidate)?;
+        let filled = async {
+            candidacy.seen().await?;
+            caches.spawn(&client, &self.settings.namespace, &sessions);
+            caches.ready().await;
+            Ok::<_, Lost>(())
+        };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            filled = impatiently(filled) => filled?,
+        }
         self.health.stands_by();
         tracing::info!("standing by");
         tokio::select! {
@@ -284,12 +290,12 @@ impl Term {
     }
 }
 
-/// Waits for every cache, saying so while it takes long.
-async fn fill(caches: &Caches) {
-    let mut ready = std::pin::pin!(caches.ready());
+/// Waits for what is read at the start, saying so while it takes long.
+async fn impatiently<T>(reading: impl Future<Output = T>) -> T {
+    let mut reading = std::pin::pin!(reading);
     loop {
-        match tokio::time::timeout(IMPATIENCE, &mut ready).await {
-            Ok(()) => return,
+        match tokio::time::timeout(IMPATIENCE, &mut reading).await {
+            Ok(read) => return read,
             Err(_) => tracing::warn!(
                 "still waiting for the first listing of every kind; is the API server reachable and the chart's RBAC installed?"
             ),

@@ -24,8 +24,9 @@ pub async fn reviews_moved(
         records.remember(&known).await?;
     }
     let platform = records.platform().context("nothing of the platform")?;
-    let mut platform = (*platform).clone();
-    change(platform.review.as_mut().context("no review of all")?);
-    records.remember_platform(platform).await?;
-    Ok(())
+    let review = platform.review.clone();
+    let mut review = review.context("no review of all")?;
+    change(&mut review);
+    let moved = records.change_platform(|platform| platform.review = Some(review));
+    Ok(moved.await?)
 }

@@ -19,9 +19,7 @@ use crate::approval::Persons;
 use crate::context::Context;
 use crate::observe::ReviewFigures;
 use crate::platform::say as say_status;
-use crate::record::{
-    Granted, Line, PlatformRecord, RECORD_VERSION, RecordError, Review, TenantRecord, declared,
-};
+use crate::record::{Granted, Line, PlatformRecord, RecordError, Review, TenantRecord, declared};
 use crate::tenant::decisions;
 
 /// The guard that says who decided.
@@ -171,20 +169,15 @@ pub async fn platform(context: &Context) -> Option<Duration> {
     let now = Timestamp::now();
     let subject = Subject { tenant: None };
     let known = context.records.platform();
-    let record = PlatformRecord {
-        version: RECORD_VERSION,
-        ..known.map(|known| (*known).clone()).unwrap_or_default()
-    };
-    let last = record.review.clone();
+    let known = known.and_then(|known| known.review.clone());
+    let last = known.clone();
     let last = last.unwrap_or_else(|| Review::counted_from(&now.to_string()));
     let standing: Vec<Standing> = foreign::cluster_wide(context).iter().map(binding).collect();
     let next = step(context, subject, &last, &standing, now);
-    if record.review.as_ref() != Some(&next.review) {
-        let changed = PlatformRecord {
-            review: Some(next.review.clone()),
-            ..record
-        };
-        if let Err(error) = context.records.remember_platform(changed).await {
+    if known.as_ref() != Some(&next.review) {
+        let review = next.review.clone();
+        let change = |record: &mut PlatformRecord| record.review = Some(review);
+        if let Err(error) = context.records.change_platform(change).await {
             fail(context, &error);
             return Some(AGAIN);
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::Client;
 use thiserror::Error;
@@ -11,6 +12,9 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::leadership::{Candidate, Claim, Election, Lost};
+
+/// How long a process that lost may take to stop what it does.
+const LAST: Duration = Duration::from_secs(20);
 
 /// Nobody can stand for the Lease.
 #[derive(Debug, Error)]
@@ -23,10 +27,12 @@ pub enum NoCandidacy {
     Client(#[from] kube::Error),
 }
 
-/// A candidate for the Lease. Dropped, it stands no more; a Lease that was won and not released ends by itself.
+/// A candidate for the Lease. Dropped, it stands no more; a Lease that was won and not released ends by itself. Whoever lost drops it
+/// soon: a process that hangs would neither lead nor stand by, and is ended.
 pub struct Candidacy {
     election: Arc<Election>,
     thread: Thread,
+    last: Duration,
 }
 
 impl Candidacy {
@@ -48,6 +54,7 @@ impl Candidacy {
         Ok(Self {
             election: Arc::new(Election::new(client, namespace, me)),
             thread,
+            last: LAST,
         })
     }
 
@@ -56,20 +63,43 @@ impl Candidacy {
         self.election.claim()
     }
 
+    /// Waits until the Lease was looked at, however long. To be called before anything else is read: what is read after that is known
+    /// to be old as soon as the store goes back.
+    ///
+    /// # Errors
+    /// Where the thread that looks ended.
+    pub async fn seen(&self) -> Result<(), Lost> {
+        let election = self.election.clone();
+        let seen = self.there(async move { election.see().await }).await;
+        seen.map_err(|error| Lost::because(&error))
+    }
+
     /// Waits until this candidate leads, however long.
     ///
     /// # Errors
     /// Where what it knows of the cluster is not so any more.
     pub async fn won(&self) -> Result<(), Lost> {
-        let election = self.election.clone();
-        let won = self.there(async move { election.win().await }).await;
+        let (election, last) = (self.election.clone(), self.last);
+        let won = async move {
+            let won = election.win().await;
+            if won.is_err() {
+                tokio::spawn(end_the_process(last));
+            }
+            won
+        };
+        let won = self.there(won).await;
         won.unwrap_or_else(|error| Err(Lost::because(&error)))
     }
 
     /// Waits until it leads no more; while nobody waits, the Lease is not renewed.
     pub async fn lost(&self) -> Lost {
-        let election = self.election.clone();
-        let lost = self.there(async move { election.keep().await }).await;
+        let (election, last) = (self.election.clone(), self.last);
+        let lost = async move {
+            let lost = election.keep().await;
+            tokio::spawn(end_the_process(last));
+            lost
+        };
+        let lost = self.there(lost).await;
         lost.unwrap_or_else(|error| Lost::because(&error))
     }
 
@@ -88,6 +118,16 @@ impl Candidacy {
     ) -> Result<T, JoinError> {
         AbortOnDropHandle::new(self.thread.handle.spawn(work)).await
     }
+}
+
+/// Ends the process after this time. It goes with the thread it waits on.
+async fn end_the_process(after: Duration) {
+    tokio::time::sleep(after).await;
+    tracing::error!(
+        ?after,
+        "leadership is lost and what was under way does not stop: the process ends; report this as a defect"
+    );
+    std::process::abort();
 }
 
 /// A thread that works on nothing else; it ends when this is dropped.
@@ -120,12 +160,58 @@ impl Drop for Thread {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::process::Command;
+    use std::time::Instant;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
     use super::*;
+
+    const CHILD: &str = "TENURE_TEST_LOST";
 
     #[tokio::test]
     async fn who_has_no_client_hears_why() {
         let connect = || Err(kube::Error::LinesCodecMaxLineLengthExceeded);
         let stood = Candidacy::stand(connect, "tenure", Candidate::this(None));
         assert!(matches!(stood, Err(NoCandidacy::Client(_))));
+    }
+
+    /// A client of an API server that knows another leader.
+    fn led_by_another() -> Client {
+        let server = service_fn(|_: Request<Body>| async {
+            let lease = json!({"metadata": {"name": "tenure-operator"}, "spec": {"holderIdentity": "another"}});
+            Ok::<_, Infallible>(Response::new(Body::from(lease.to_string().into_bytes())))
+        });
+        Client::new(server, "tenure")
+    }
+
+    /// This test runs itself as a process of its own, which would hang for a minute.
+    #[test]
+    fn whoever_lost_and_hangs_is_ended() {
+        const HANGS: Duration = Duration::from_secs(60);
+        if std::env::var_os(CHILD).is_some() {
+            let connect = || Ok(led_by_another());
+            let mut me = Candidacy::stand(connect, "tenure", Candidate::this(None)).unwrap();
+            me.last = Duration::from_millis(100);
+            let lost = Runtime::new().unwrap().block_on(me.lost());
+            eprintln!("{lost}");
+            std::thread::sleep(HANGS);
+            return;
+        }
+        let begun = Instant::now();
+        let path = "cluster::candidacy::tests::whoever_lost_and_hangs_is_ended";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", path, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stderr);
+        assert!(said.contains(r#"the Lease is held by "another""#), "{said}");
+        assert!(!child.status.success(), "{said}");
+        assert!(begun.elapsed() < HANGS, "{said}");
     }
 }

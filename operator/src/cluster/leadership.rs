@@ -250,6 +250,15 @@ impl Election {
         &self.claim
     }
 
+    /// Waits until the Lease was looked at, however long. What is read of the cluster after that is known to be old as soon as the
+    /// store goes back.
+    pub async fn see(&self) {
+        while let Err(error) = self.look().await {
+            tracing::debug!(%error, "the leader's Lease was not looked at; trying again");
+            sleep(LOOK).await;
+        }
+    }
+
     /// Waits until this candidate leads, however long.
     ///
     /// # Errors

@@ -19,7 +19,6 @@ use tenure_evidence::{ChainId, Event};
 
 use crate::access::EVERYBODY;
 use crate::context::Context;
-use crate::record::{PlatformRecord, RECORD_VERSION};
 use watch::{Look, STAMPING};
 
 /// Compares and proves every guard, and wakes every tenant where the answer has changed.
@@ -135,16 +134,12 @@ pub async fn still_hold(context: &Context) -> bool {
 /// Puts on record when stamps could be forged. What cannot be recorded now is known all the same, and recorded with the next look.
 async fn record_gaps(context: &Context) {
     let known = context.records.platform();
-    let known = known.map(|known| (*known).clone()).unwrap_or_default();
-    let Some(gaps) = context.watch.to_record(&known.gaps) else {
+    let known = known.map(|known| known.gaps.clone()).unwrap_or_default();
+    let Some(gaps) = context.watch.to_record(&known) else {
         return context.watch.recorded();
     };
-    let next = PlatformRecord {
-        version: RECORD_VERSION,
-        gaps,
-        ..known
-    };
-    match context.records.remember_platform(next).await {
+    let recorded = context.records.change_platform(|record| record.gaps = gaps);
+    match recorded.await {
         Ok(()) => context.watch.recorded(),
         Err(error) => {
             context.metrics.failed(error.reason());

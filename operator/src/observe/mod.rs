@@ -2,6 +2,7 @@
 
 pub mod logs;
 mod metrics;
+pub mod panics;
 mod server;
 mod tenants;
 

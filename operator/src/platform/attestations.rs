@@ -21,7 +21,7 @@ const ROOM: usize = 300_000;
 pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
     let live = readable(context, &context.caches.attestations);
     let recorded = record(context, &live, now).await;
-    let all = remembered(context).attestations;
+    let all = remembered(context).attestations.clone();
     let mut counts = BTreeMap::from([("valid", 0), ("invalid", 0), ("unrecorded", 0)]);
     let mut outcome = Ok(());
     for attestation in &live {
@@ -56,11 +56,8 @@ async fn record(
     if !is_news {
         return Ok(());
     }
-    let next = PlatformRecord {
-        attestations: next,
-        ..known
-    };
-    context.records.remember_platform(next).await?;
+    let change = |record: &mut PlatformRecord| record.attestations = next;
+    context.records.change_platform(change).await?;
     // There may be more than are taken at once.
     context.queue.wake(PLATFORM);
     Ok(())

@@ -27,7 +27,7 @@ const ROOM: usize = 200_000;
 pub async fn settle(context: &Context, now: Timestamp) -> Result<(), Error> {
     let live = readable(context, &context.caches.holds);
     let recorded = record(context, &live, now).await;
-    let held = remembered(context).holds;
+    let held = remembered(context).holds.clone();
     let is_due = |hold: &&LegalHold| {
         matches!(standing(hold, &held), Standing::Holds(_))
             && review_is_due(hold, today(now)) == Some(true)
@@ -60,12 +60,11 @@ async fn record(context: &Context, live: &[LegalHold], now: Timestamp) -> Result
         concerned.insert(held.spec.tenant_ref.name.clone());
         concerned.extend(context.records.other_with_id("", &held.spec.tenant_id));
     }
-    let next = PlatformRecord {
-        holds,
-        approvals,
-        ..known
+    let change = |record: &mut PlatformRecord| {
+        record.holds = holds;
+        record.approvals = approvals;
     };
-    context.records.remember_platform(next).await?;
+    context.records.change_platform(change).await?;
     // Approvals have done their work, a tenant may be waiting, and there may be more than are taken at once.
     for name in &concerned {
         context.queue.wake(name);

@@ -25,7 +25,7 @@ use crate::caches::PLATFORM;
 use crate::cluster::Cache;
 use crate::context::Context;
 use crate::policy::{Accepted, Decision, Permission, guard_parameters, merge_accepted};
-use crate::record::{Given, PlatformRecord, RECORD_VERSION, TenantRecord};
+use crate::record::{Given, PlatformRecord, TenantRecord};
 use crate::tenant::status::said;
 use crate::tenant::{Error, decisions};
 
@@ -130,31 +130,21 @@ async fn remember(
     policy: &TenancyPolicySpec,
     approval: Option<String>,
 ) -> Result<(), Error> {
-    let known = remembered(context);
-    let is_same = known.policy.as_ref() == Some(policy);
-    let next = PlatformRecord {
-        policy: Some(policy.clone()),
-        accepted_at: match is_same {
-            true => known.accepted_at.clone(),
-            false => Some(Timestamp::now().to_string()),
-        },
-        allowed_by: match is_same {
-            true => known.allowed_by.clone(),
-            false => approval,
-        },
-        ..known
+    let now = Timestamp::now().to_string();
+    let change = |record: &mut PlatformRecord| {
+        if record.policy.as_ref() != Some(policy) {
+            record.policy = Some(policy.clone());
+            record.accepted_at = Some(now);
+            record.allowed_by = approval;
+        }
     };
-    context.records.remember_platform(next).await?;
+    context.records.change_platform(change).await?;
     Ok(())
 }
 
-/// What is remembered about the platform, in the shape this build writes.
-fn remembered(context: &Context) -> PlatformRecord {
-    let known = context.records.platform();
-    PlatformRecord {
-        version: RECORD_VERSION,
-        ..known.map(|known| (*known).clone()).unwrap_or_default()
-    }
+/// What is remembered about the platform.
+fn remembered(context: &Context) -> Arc<PlatformRecord> {
+    context.records.platform().unwrap_or_default()
 }
 
 /// Puts settings in force: parsed for the operator, as parameters for the guards.
@@ -510,13 +500,11 @@ async fn remember_decision(
     let Some((uid, given)) = Given::of(approval) else {
         return Ok(());
     };
-    let mut next = remembered(context);
-    if waits {
-        next.approvals.insert(uid, given);
-    } else {
-        next.approvals.remove(&uid);
-    }
-    context.records.remember_platform(next).await?;
+    let change = |record: &mut PlatformRecord| match waits {
+        true => drop(record.approvals.insert(uid, given)),
+        false => drop(record.approvals.remove(&uid)),
+    };
+    context.records.change_platform(change).await?;
     Ok(())
 }
 

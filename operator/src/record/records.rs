@@ -91,6 +91,8 @@ pub struct Records {
     copy: Box<dyn WorkingCopy>,
     tenants: RwLock<BTreeMap<String, Known>>,
     platform: RwLock<KnownPlatform>,
+    /// Held from reading what is known of the platform until a change of it is recorded, copied and known.
+    platform_turn: tokio::sync::Mutex<()>,
     unreadable: RwLock<BTreeMap<String, String>>,
     /// Chains that are not what they were, with why; nothing is built on them.
     broken: RwLock<BTreeMap<ChainId, String>>,
@@ -114,6 +116,7 @@ impl Records {
             copy: Box::new(copy),
             tenants: RwLock::default(),
             platform: RwLock::default(),
+            platform_turn: tokio::sync::Mutex::default(),
             unreadable: RwLock::new(recalled.unreadable),
             broken: RwLock::default(),
             is_read: AtomicBool::new(false),
@@ -392,15 +395,23 @@ impl Records {
         Err(outdated(&record.tenant))
     }
 
-    /// Remembers what concerns the platform.
+    /// Remembers a change of what concerns the platform. Many have a part in it; `change` sets one of them, whatever the others did
+    /// meanwhile.
     ///
     /// # Errors
     /// As [`Records::remember`]: the old settings stay in force.
-    pub async fn remember_platform(&self, record: PlatformRecord) -> Result<(), RecordError> {
+    pub async fn change_platform(
+        &self,
+        change: impl FnOnce(&mut PlatformRecord) + Send,
+    ) -> Result<(), RecordError> {
+        let _turn = self.platform_turn.lock().await;
         let (before, standing) = {
             let known = self.platform_known();
             (known.record.clone(), known.standing)
         };
+        let mut record = before.as_deref().cloned().unwrap_or_default();
+        record.version = RECORD_VERSION;
+        change(&mut record);
         let is_same = before.as_deref() == Some(&record);
         if is_same && standing.is_complete() {
             return Ok(());
@@ -444,8 +455,8 @@ impl Records {
                 failed = failed.and(self.remember(&record).await);
             }
         }
-        if let Some(platform) = self.platform() {
-            failed = failed.and(self.remember_platform((*platform).clone()).await);
+        if self.platform().is_some() {
+            failed = failed.and(self.change_platform(|_| {}).await);
         }
         failed
     }
@@ -499,16 +510,27 @@ impl Records {
         Ok(())
     }
 
+    /// Knows this of a tenant from now on, unless something newer is known by now.
     fn know(&self, record: &TenantRecord, standing: Standing) {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        let is_newer = |known: &Known| {
+            known.tenant_id == record.tenant_id && known.standing.base > standing.base
+        };
+        if tenants.get(&record.tenant).is_some_and(is_newer) {
+            return;
+        }
         tenants.insert(record.tenant.clone(), Known::of(record, standing));
     }
 
+    /// Knows this of the platform from now on, unless something newer is known by now.
     fn know_platform(&self, record: PlatformRecord, standing: Standing) {
         let mut platform = self
             .platform
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        if platform.standing.base > standing.base {
+            return;
+        }
         *platform = KnownPlatform {
             record: Some(Arc::new(record)),
             standing,
@@ -559,3 +581,7 @@ fn parse<T: DeserializeOwned>(state: Value) -> Result<T, String> {
     }
     serde_json::from_value(state).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! A part that dies takes the process with it: one that goes on without a watch or a worker looks alive, and is not.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
+
+/// From now on every panic, in whatever thread, is logged and ends the process. Whoever runs it starts it again, and what was begun
+/// is found on record.
+pub fn end_the_process() {
+    std::panic::set_hook(Box::new(|panic| {
+        log(panic);
+        std::process::abort();
+    }));
+}
+
+fn log(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let at = at.unwrap_or_default();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let why = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    let why = why.unwrap_or("no reason was given");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(at, why, %backtrace, "a defect of the operator: the process ends");
+        return;
+    }
+    tracing::error!(at, why, "a defect of the operator: the process ends");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::observe::logs;
+    use crate::settings::LogFormat;
+
+    const CHILD: &str = "TENURE_TEST_PANICS";
+
+    /// This test runs itself as a process of its own, which would live on for a minute.
+    #[test]
+    fn a_part_that_dies_takes_the_process_with_it() {
+        const ALIVE: Duration = Duration::from_secs(60);
+        if std::env::var_os(CHILD).is_some() {
+            logs::init(LogFormat::Json);
+            end_the_process();
+            let _ = std::thread::spawn(|| panic!("of a test")).join();
+            std::thread::sleep(ALIVE);
+            return;
+        }
+        let begun = Instant::now();
+        let path = "observe::panics::tests::a_part_that_dies_takes_the_process_with_it";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", path, "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let log = String::from_utf8_lossy(&child.stderr);
+        assert!(!child.status.success(), "{log}");
+        assert!(begun.elapsed() < ALIVE, "{log}");
+        assert!(log.contains(r#""why":"of a test""#), "{log}");
+    }
+}
