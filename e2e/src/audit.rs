@@ -94,6 +94,15 @@ impl Event {
         &user.username
     }
 
+    /// Whether the token it came with is the one the API server calls so.
+    pub fn is_by(&self, credential: &str) -> bool {
+        let ids = self
+            .user
+            .extra
+            .get("authentication.kubernetes.io/credential-id");
+        ids.is_some_and(|ids| ids.iter().any(|id| id == credential))
+    }
+
     /// The HTTP status code; 0 when none was recorded.
     pub fn code(&self) -> u16 {
         self.response_status

@@ -90,6 +90,7 @@ struct State {
     repeated: Mutex<usize>,
     is_cut: watch::Sender<bool>,
     is_stale: watch::Sender<bool>,
+    is_held: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for State {
@@ -126,6 +127,7 @@ impl Proxy {
             repeated: Mutex::default(),
             is_cut: watch::Sender::new(false),
             is_stale: watch::Sender::new(false),
+            is_held: watch::Sender::new(false),
         });
         let ends = CancellationToken::new();
         let accepting = accept(listener, Arc::clone(&state));
@@ -208,6 +210,16 @@ impl Proxy {
     pub fn read_fresh(&self) {
         lock(&self.state.faults).reads = Reads::Fresh;
         self.state.is_stale.send_replace(false);
+    }
+
+    /// Lets reads wait until [`Proxy::let_reads_go`]; those of Leases and of the operator's memory pass.
+    pub fn hold_reads(&self) {
+        self.state.is_held.send_replace(true);
+    }
+
+    /// Lets reads go that wait.
+    pub fn let_reads_go(&self) {
+        self.state.is_held.send_replace(false);
     }
 }
 
@@ -323,6 +335,7 @@ impl State {
         request: Request<Incoming>,
         upstream: &mut SendRequest<Incoming>,
     ) -> Result<Response<Body>> {
+        let _ = self.is_held.subscribe().wait_for(|held| !held).await;
         let reads = lock(&self.faults).reads;
         let kept = lock(&self.kept).get(&key).cloned();
         if let (Reads::Stale, Some(kept)) = (reads, kept) {

@@ -33,6 +33,8 @@ use tenure_evidence::Base;
 use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(60);
+/// Within this a leader has renewed its Lease or ended.
+const LEASE: Duration = Duration::from_secs(15);
 const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
 /// The tenant that nobody touches.
 const CALM: &str = "calm";
@@ -281,9 +283,12 @@ async fn the_stories_of_a_bad_day() -> Result<()> {
     let operators = older_snapshot(&mut stage, vec![operator], Restore::AsItWas)
         .await
         .context("restored as it was")?;
-    older_snapshot(&mut stage, operators, Restore::Bumped)
+    let operators = older_snapshot(&mut stage, operators, Restore::Bumped)
         .await
         .context("restored with revisions bumped")?;
+    restored_while_it_fills(&stage, operators)
+        .await
+        .context("restored while it fills its caches")?;
     ensure!(
         stage.versions(CALM).await? == calm,
         "the tenant that nobody touched was touched"
@@ -486,19 +491,8 @@ async fn without_etcd(stage: &Stage, mut operator: Operator) -> Result<Operator>
     tokio::time::sleep(Duration::from_secs(5)).await;
     stage.plane.start_etcd().await?;
     stage.ready("young").await?;
-    let back = Timestamp::now();
-    let leases: Api<Lease> = Api::namespaced(stage.plane.admin()?, NAMESPACE);
-    eventually(SOON, "it leads again or has ended", async || {
-        if operator.check().is_err() {
-            return Ok(());
-        }
-        let spec = leases.get(keys::LEADER_LEASE).await?.spec;
-        let renewed = spec.and_then(|spec| spec.renew_time).context("no Lease")?;
-        ensure!(renewed.0 > back, "{renewed:?}");
-        Ok(())
-    })
-    .await?;
-    if operator.check().is_err() {
+    if stage.renewed(Timestamp::now()).await.is_err() {
+        ensure!(operator.check().is_err(), "it neither leads nor ends");
         operator = stage.operator("tenure-operator-0").await?;
         operator.ready().await?;
     }
@@ -586,6 +580,39 @@ async fn older_snapshot(
     Ok(operators)
 }
 
+/// The store goes back under an operator that is just starting: part of what it reads is from before, and nothing would ever tell it.
+async fn restored_while_it_fills(stage: &Stage, operators: Vec<Operator>) -> Result<()> {
+    drop(operators);
+    let leader = stage.operator("tenure-operator-0").await?;
+    leader.ready().await?;
+    let snapshot = stage.plane.snapshot().await?;
+    stage.renewed(Timestamp::now()).await?;
+    let mark = stage.mark().await?;
+    stage.proxy.hold_reads();
+    let starting = stage.operator("tenure-operator-1").await?;
+    eventually(SOON, "it has looked at the Lease", async || {
+        let requests = stage.plane.audit().since(mark)?;
+        let looked = requests.iter().any(|request| {
+            request.is_by(starting.credential()) && request.uri.ends_with(keys::LEADER_LEASE)
+        });
+        ensure!(looked, "{} requests", requests.len());
+        Ok(())
+    })
+    .await?;
+    let noticed = notices(std::slice::from_ref(&starting))?;
+    stage.plane.restore(&snapshot, Restore::AsItWas).await?;
+    stage.proxy.let_reads_go();
+    for operator in [&leader, &starting] {
+        let status = operator.ended(Duration::from_secs(120))?;
+        ensure!(!status.success(), "it ended as if all were well");
+    }
+    ensure!(
+        notices(&[starting])? > noticed,
+        "it did not see that the store went back"
+    );
+    Ok(())
+}
+
 /// How often the operators' logs say that the store went back.
 fn notices(operators: &[Operator]) -> Result<usize> {
     let mut count = 0;
@@ -606,6 +633,18 @@ impl Stage {
             let frozen = status.conditions.iter().find(frozen);
             let frozen = frozen.context("it is not frozen")?;
             ensure!(frozen.reason == reason, "{frozen:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until the leader's Lease was renewed after an instant.
+    async fn renewed(&self, after: Timestamp) -> Result<()> {
+        let leases: Api<Lease> = Api::namespaced(self.plane.admin()?, NAMESPACE);
+        eventually(LEASE, "the Lease is renewed", async || {
+            let spec = leases.get(keys::LEADER_LEASE).await?.spec;
+            let renewed = spec.and_then(|spec| spec.renew_time).context("no Lease")?;
+            ensure!(renewed.0 > after, "{renewed:?}");
             Ok(())
         })
         .await

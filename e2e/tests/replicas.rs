@@ -129,13 +129,7 @@ impl Stage {
     /// Requests of one operator.
     fn requests_of(&self, credential: &str, mark: Mark) -> Result<Vec<Event>> {
         let mut events = self.plane.audit().since(mark)?;
-        events.retain(|event| {
-            let ids = event
-                .user
-                .extra
-                .get("authentication.kubernetes.io/credential-id");
-            ids.is_some_and(|ids| ids.iter().any(|id| id == credential))
-        });
+        events.retain(|event| event.is_by(credential));
         Ok(events)
     }
 
