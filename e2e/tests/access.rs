@@ -23,12 +23,13 @@ use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
 use tenure_e2e::install;
 use tenure_e2e::oidc::{MFA_KEY, MFA_VALUE};
-use tenure_e2e::operator::SERVICE_ACCOUNT;
+use tenure_e2e::operator::{SERVICE_ACCOUNT, binary};
 use tenure_e2e::plane::Restore;
 use tenure_e2e::{
     Access, Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, SignIn, always,
     eventually,
 };
+use tokio::process::Command;
 
 mod time;
 
@@ -683,7 +684,7 @@ async fn bad_requests(stage: &Stage) -> Result<()> {
         .stands::<AccessGrant>("bad-over", ["Ended", "True", "WindowOver"])
         .await?;
     // Approved when it was over.
-    let end = later(SignedDuration::from_secs(20));
+    let end = later(SignedDuration::from_secs(40));
     stage.ask("bad-late", json!({"notAfter": end})).await?;
     let (digest, _) = stage.asks("bad-late").await?;
     stage
@@ -1093,15 +1094,30 @@ async fn tenant_goes(stage: &Stage) -> Result<()> {
     stage.ask("last", json!({})).await?;
     stage.approve("last").await?;
     stage.active("last", "Active").await?;
+    // Nobody else would end it: an uninstall waits.
+    let (is_free, said) = uninstall_check(stage).await?;
+    ensure!(!is_free && said.contains("AccessGrant last"), "{said}");
     let tenants: Api<CustomerTenant> = Api::all(stage.plane.break_glass()?);
     tenants.delete("acme", &DeleteParams::default()).await?;
     stage
         .stands::<AccessGrant>("last", ["Ended", "True", "TenantClosed"])
         .await?;
     stage.lets("worker", false).await?;
+    let (is_free, said) = uninstall_check(stage).await?;
+    ensure!(is_free, "{said}");
     let api: Api<AccessGrant> = Api::all(stage.admin()?);
     if api.get_opt("last").await?.is_none() {
         bail!("the grant outlives its tenant");
     }
     Ok(())
+}
+
+/// Whether nothing keeps an uninstall back, as the chart's hook asks, and what it says.
+async fn uninstall_check(stage: &Stage) -> Result<(bool, String)> {
+    let kubeconfig = stage.plane.access().kubeconfig(&Identity::admin())?;
+    let mut check = Command::new(binary()?);
+    check.arg("uninstall-check").env("KUBECONFIG", kubeconfig);
+    let ended = check.output().await?;
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    Ok((ended.status.success(), said))
 }

@@ -492,7 +492,8 @@ async fn without_etcd(stage: &Stage, mut operator: Operator) -> Result<Operator>
     stage.plane.start_etcd().await?;
     stage.ready("young").await?;
     if stage.renewed(Timestamp::now()).await.is_err() {
-        ensure!(operator.check().is_err(), "it neither leads nor ends");
+        let ended = operator.ended(Duration::from_secs(30));
+        ended.context("it neither leads nor ends")?;
         operator = stage.operator("tenure-operator-0").await?;
         operator.ready().await?;
     }
@@ -580,7 +581,7 @@ async fn older_snapshot(
     Ok(operators)
 }
 
-/// The store goes back under an operator that is just starting: part of what it reads is from before, and nothing would ever tell it.
+/// The store goes back under an operator that is just starting: what it read before that would stay, and nothing would ever tell it.
 async fn restored_while_it_fills(stage: &Stage, operators: Vec<Operator>) -> Result<()> {
     drop(operators);
     let leader = stage.operator("tenure-operator-0").await?;

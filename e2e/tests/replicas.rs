@@ -151,8 +151,10 @@ async fn the_stories_of_two_replicas() -> Result<()> {
     let (first, _) = stage.replica().await?;
     first.ready().await?;
     the_lease_is_looked_at_first(&stage, &first, mark).context("first")?;
+    let mark = stage.plane.audit().mark().await?;
     let (second, _) = stage.replica().await?;
     second.stands_by().await?;
+    the_lease_is_looked_at_first(&stage, &second, mark).context("second")?;
     stage.tenant().await?;
     let second = failover(&stage, first, second).await.context("failover")?;
     let (third, clock) = stage.replica().await?;

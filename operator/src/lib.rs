@@ -9,6 +9,7 @@ pub mod assess;
 pub mod caches;
 pub mod cluster;
 pub mod context;
+mod end;
 pub mod evaluations;
 pub mod guards;
 pub mod isolation;

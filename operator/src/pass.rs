@@ -39,10 +39,14 @@ pub async fn follow(
     let interval = Duration::from_secs(context.settings.interval_seconds);
     let mut basis = None;
     loop {
-        pass(&context, &client, &builtin, &mut basis).await;
+        let pass = async {
+            pass(&context, &client, &builtin, &mut basis).await;
+            tokio::time::sleep(interval).await;
+        };
+        // One that waits for tenants nobody works on any more would wait for its deadline.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = pass => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::caches::{Caches, Holders, PLATFORM};
 use crate::cluster::events::Events;
-use crate::cluster::leadership::{Candidate, Lost};
+use crate::cluster::leadership::Candidate;
 use crate::cluster::{Candidacy, Clocks, Queue, Writer};
 use crate::context::Context;
 use crate::guards::text;
@@ -46,7 +46,7 @@ pub async fn operator(settings: Settings) -> anyhow::Result<()> {
 /// Runs the operator through what `connect` makes until `stop`: a client for its work and another for the leader's Lease. Each API
 /// server is asked by itself, as `config` says.
 ///
-/// The Lease is looked at before anything else is read, so that a store that goes back is noticed whenever it does. The caches are
+/// The Lease is looked at before anything else is read, so that a store that goes back meanwhile is noticed. The caches are
 /// filled before it stands for election, so that a standby takes over at once; memory is read after it was elected, so that nothing
 /// another leader wrote is missed.
 ///
@@ -63,6 +63,11 @@ pub async fn operator_with(
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
     let builtin = text::builtin(&settings).context("the built-in guards do not parse")?;
+    let clocks = Clocks::default();
+    let connect = || connect().map(|client| clocks.listening(client));
+    let me = Candidate::this(settings.instance.as_deref());
+    let candidacy = Candidacy::stand(connect, &settings.namespace, me)?;
+    let client = connect()?;
     let record = record::open::ledger(&settings).await?;
     let notes = Notes::open(record.ledger.clone(), settings.state_folder.as_deref());
     let notes = Arc::new(notes.context("the folder for what is not recorded yet")?);
@@ -96,10 +101,12 @@ pub async fn operator_with(
         record,
         notes: notes.clone(),
     };
-    let ended = led.run(connect, stop).await;
+    let ended = led.run(client, clocks.clone(), &candidacy, stop).await;
     serving.cancel();
     recording.abort();
     record::settle(second.as_deref(), &notes).await;
+    // Until here it sees to it that a process that lost ends.
+    drop(candidacy);
     ended?;
     server
         .await
@@ -122,7 +129,9 @@ struct Term {
 impl Term {
     async fn run(
         self,
-        connect: impl Fn() -> kube::Result<Client>,
+        client: Client,
+        clocks: Clocks,
+        candidacy: &Candidacy,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let (queue, grants, holders, reach) = (
@@ -133,16 +142,13 @@ impl Term {
         );
         let sessions = self.settings.sessions();
         let caches = Caches::new(&queue, (&grants, &sessions), &holders, &reach);
-        let clocks = Clocks::default();
-        let connect = || connect().map(|client| clocks.listening(client));
-        let client = connect()?;
-        let candidate = Candidate::this(self.settings.instance.as_deref());
-        let candidacy = Candidacy::stand(connect, &self.settings.namespace, candidate)?;
         let filled = async {
             candidacy.seen().await?;
             caches.spawn(&client, &self.settings.namespace, &sessions);
-            caches.ready().await;
-            Ok::<_, Lost>(())
+            tokio::select! {
+                () = caches.ready() => Ok(()),
+                lost = candidacy.older() => Err(lost),
+            }
         };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -160,7 +166,7 @@ impl Term {
         let work = stop.child_token();
         let parts = Parts {
             queue,
-            access: Access::new(grants, clocks.clone()),
+            access: Access::new(grants, clocks),
             holders,
             reach,
             caches,
@@ -297,7 +303,7 @@ async fn impatiently<T>(reading: impl Future<Output = T>) -> T {
         match tokio::time::timeout(IMPATIENCE, &mut reading).await {
             Ok(read) => return read,
             Err(_) => tracing::warn!(
-                "still waiting for the first listing of every kind; is the API server reachable and the chart's RBAC installed?"
+                "still waiting for the leader's Lease and the first listing of every kind; is the API server reachable and the chart's RBAC installed?"
             ),
         }
     }

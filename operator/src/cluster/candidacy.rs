@@ -11,6 +11,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::end;
+
 use super::leadership::{Candidate, Claim, Election, Lost};
 
 /// How long a process that lost may take to stop what it does.
@@ -63,8 +65,8 @@ impl Candidacy {
         self.election.claim()
     }
 
-    /// Waits until the Lease was looked at, however long. To be called before anything else is read: what is read after that is known
-    /// to be old as soon as the store goes back.
+    /// Waits until the Lease was looked at, however long. To be called before anything else is read: a store that goes back after
+    /// that, to before the Lease was last renewed, is noticed.
     ///
     /// # Errors
     /// Where the thread that looks ended.
@@ -72,6 +74,13 @@ impl Candidacy {
         let election = self.election.clone();
         let seen = self.there(async move { election.see().await }).await;
         seen.map_err(|error| Lost::because(&error))
+    }
+
+    /// Waits until what was read since is known to be old, looking at the Lease again and again. To be polled until it stands.
+    pub async fn older(&self) -> Lost {
+        let election = self.election.clone();
+        let older = self.there(async move { election.older().await }).await;
+        older.unwrap_or_else(|error| Lost::because(&error))
     }
 
     /// Waits until this candidate leads, however long.
@@ -123,11 +132,12 @@ impl Candidacy {
 /// Ends the process after this time. It goes with the thread it waits on.
 async fn end_the_process(after: Duration) {
     tokio::time::sleep(after).await;
-    tracing::error!(
-        ?after,
-        "leadership is lost and what was under way does not stop: the process ends; report this as a defect"
-    );
-    std::process::abort();
+    end::at_once(move || {
+        tracing::error!(
+            ?after,
+            "leadership is lost and what was under way does not stop: the process ends; report this as a defect"
+        );
+    });
 }
 
 /// A thread that works on nothing else; it ends when this is dropped.

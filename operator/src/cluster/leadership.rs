@@ -250,12 +250,21 @@ impl Election {
         &self.claim
     }
 
-    /// Waits until the Lease was looked at, however long. What is read of the cluster after that is known to be old as soon as the
-    /// store goes back.
+    /// Waits until the Lease was looked at, however long.
     pub async fn see(&self) {
-        while let Err(error) = self.look().await {
+        while let Err(Setback::Failed(error)) = self.look().await {
             tracing::debug!(%error, "the leader's Lease was not looked at; trying again");
             sleep(LOOK).await;
+        }
+    }
+
+    /// Looks at the Lease until it is older than it was.
+    pub async fn older(&self) -> Lost {
+        loop {
+            sleep(LOOK).await;
+            if let Err(Setback::Lost(lost)) = self.look().await {
+                return lost;
+            }
         }
     }
 

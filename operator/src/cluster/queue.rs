@@ -108,9 +108,13 @@ impl Queue {
                     self.wake_at(&name, Instant::now() + after);
                 }
             }
-            // A panic in one reconcile would leave its name running for ever: end the process, the
-            // platform restarts it, nothing is lost.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            // A panic in one reconcile would leave its name running for ever: it ends the process, the
+            // platform restarts it, nothing is lost. What was cancelled is part of an end already.
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
         }
     }
 

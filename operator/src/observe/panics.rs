@@ -3,28 +3,47 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 
+use crate::end;
+
 /// From now on every panic, in whatever thread, is logged and ends the process. Whoever runs it starts it again, and what was begun
 /// is found on record.
 pub fn end_the_process() {
     std::panic::set_hook(Box::new(|panic| {
-        log(panic);
-        std::process::abort();
+        let said = Said::of(panic);
+        end::at_once(move || said.log());
     }));
 }
 
-fn log(panic: &PanicHookInfo<'_>) {
-    let at = panic.location().map(ToString::to_string);
-    let at = at.unwrap_or_default();
-    let payload = panic.payload();
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    let why = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    let why = why.unwrap_or("no reason was given");
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        tracing::error!(at, why, %backtrace, "a defect of the operator: the process ends");
-        return;
+/// What is said of a panic.
+struct Said {
+    at: String,
+    why: String,
+    backtrace: Backtrace,
+}
+
+impl Said {
+    fn of(panic: &PanicHookInfo<'_>) -> Self {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Self {
+            at: panic
+                .location()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            why: text.unwrap_or("no reason was given").to_owned(),
+            backtrace: Backtrace::capture(),
+        }
     }
-    tracing::error!(at, why, "a defect of the operator: the process ends");
+
+    fn log(&self) {
+        let Self { at, why, backtrace } = self;
+        if backtrace.status() == BacktraceStatus::Captured {
+            tracing::error!(at, why, %backtrace, "a defect of the operator: the process ends");
+            return;
+        }
+        tracing::error!(at, why, "a defect of the operator: the process ends");
+    }
 }
 
 #[cfg(test)]

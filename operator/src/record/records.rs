@@ -55,8 +55,8 @@ impl Standing {
 
     /// Whether what is known is newer than what a chain holds: its end was lost, and that was accepted.
     fn outlives(&self, state: Option<u64>) -> bool {
-        self.place
-            .is_some_and(|known| state.is_none_or(|state| state < known.state))
+        self.base
+            .is_some_and(|known| state.is_none_or(|state| state < known))
     }
 }
 
