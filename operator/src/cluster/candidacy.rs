@@ -171,8 +171,6 @@ impl Drop for Thread {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::process::Command;
-    use std::time::Instant;
 
     use http::{Request, Response};
     use kube::client::Body;
@@ -180,8 +178,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-
-    const CHILD: &str = "TENURE_TEST_LOST";
+    use crate::end::trial::ended_by;
 
     #[tokio::test]
     async fn who_has_no_client_hears_why() {
@@ -199,29 +196,18 @@ mod tests {
         Client::new(server, "tenure")
     }
 
-    /// This test runs itself as a process of its own, which would hang for a minute.
     #[test]
     fn whoever_lost_and_hangs_is_ended() {
-        const HANGS: Duration = Duration::from_secs(60);
-        if std::env::var_os(CHILD).is_some() {
+        let path = "cluster::candidacy::tests::whoever_lost_and_hangs_is_ended";
+        let mut kept = None;
+        let said = ended_by(path, || {
             let connect = || Ok(led_by_another());
-            let mut me = Candidacy::stand(connect, "tenure", Candidate::this(None)).unwrap();
+            let me = Candidacy::stand(connect, "tenure", Candidate::this(None)).unwrap();
+            let me = kept.insert(me);
             me.last = Duration::from_millis(100);
             let lost = Runtime::new().unwrap().block_on(me.lost());
             eprintln!("{lost}");
-            std::thread::sleep(HANGS);
-            return;
-        }
-        let begun = Instant::now();
-        let path = "cluster::candidacy::tests::whoever_lost_and_hangs_is_ended";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", path, "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&child.stderr);
+        });
         assert!(said.contains(r#"the Lease is held by "another""#), "{said}");
-        assert!(!child.status.success(), "{said}");
-        assert!(begun.elapsed() < HANGS, "{said}");
     }
 }

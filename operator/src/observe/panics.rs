@@ -48,36 +48,19 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-    use std::time::{Duration, Instant};
-
     use super::*;
+    use crate::end::trial::ended_by;
     use crate::observe::logs;
     use crate::settings::LogFormat;
 
-    const CHILD: &str = "TENURE_TEST_PANICS";
-
-    /// This test runs itself as a process of its own, which would live on for a minute.
     #[test]
     fn a_part_that_dies_takes_the_process_with_it() {
-        const ALIVE: Duration = Duration::from_secs(60);
-        if std::env::var_os(CHILD).is_some() {
+        let path = "observe::panics::tests::a_part_that_dies_takes_the_process_with_it";
+        let log = ended_by(path, || {
             logs::init(LogFormat::Json);
             end_the_process();
             let _ = std::thread::spawn(|| panic!("of a test")).join();
-            std::thread::sleep(ALIVE);
-            return;
-        }
-        let begun = Instant::now();
-        let path = "observe::panics::tests::a_part_that_dies_takes_the_process_with_it";
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", path, "--nocapture"])
-            .env(CHILD, "1")
-            .output()
-            .unwrap();
-        let log = String::from_utf8_lossy(&child.stderr);
-        assert!(!child.status.success(), "{log}");
-        assert!(begun.elapsed() < ALIVE, "{log}");
+        });
         assert!(log.contains(r#""why":"of a test""#), "{log}");
     }
 }
