@@ -537,6 +537,7 @@ async fn older_snapshot(
     stage.declare(later).await?;
     stage.ready(later).await?;
     let record = stage.record(first).await?;
+    stage.lease_is_seen(&operators).await?;
     let noticed = notices(&operators)?;
     stage.plane.restore(&snapshot, how).await?;
 
@@ -587,19 +588,9 @@ async fn restored_while_it_fills(stage: &Stage, operators: Vec<Operator>) -> Res
     let leader = stage.operator("tenure-operator-0").await?;
     leader.ready().await?;
     let snapshot = stage.plane.snapshot().await?;
-    stage.renewed(Timestamp::now()).await?;
-    let mark = stage.mark().await?;
     stage.proxy.hold_reads();
     let starting = stage.operator("tenure-operator-1").await?;
-    eventually(SOON, "it has looked at the Lease", async || {
-        let requests = stage.plane.audit().since(mark)?;
-        let looked = requests.iter().any(|request| {
-            request.is_by(starting.credential()) && request.uri.ends_with(keys::LEADER_LEASE)
-        });
-        ensure!(looked, "{} requests", requests.len());
-        Ok(())
-    })
-    .await?;
+    stage.lease_is_seen(std::slice::from_ref(&starting)).await?;
     let noticed = notices(std::slice::from_ref(&starting))?;
     stage.plane.restore(&snapshot, Restore::AsItWas).await?;
     stage.proxy.let_reads_go();
@@ -637,6 +628,28 @@ impl Stage {
             Ok(())
         })
         .await
+    }
+
+    /// Waits until the leader has renewed its Lease from now on and each of these has seen it: a store that goes back behind that is
+    /// noticed by its version.
+    async fn lease_is_seen(&self, by: &[Operator]) -> Result<()> {
+        self.renewed(Timestamp::now()).await?;
+        let mark = self.mark().await?;
+        for operator in by {
+            eventually(SOON, "it has seen the Lease", async || {
+                let requests = self.plane.audit().since(mark)?;
+                let looks = requests.iter().filter(|request| {
+                    request.is_by(operator.credential())
+                        && request.uri.ends_with(keys::LEADER_LEASE)
+                        && request.code() == 200
+                });
+                // The first may have begun before.
+                ensure!(looks.count() > 1, "{} requests", requests.len());
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Waits until the leader's Lease was renewed after an instant.

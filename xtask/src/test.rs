@@ -271,6 +271,8 @@ impl Binary {
             .args(arguments)
             .current_dir(&self.folder)
             .env("CARGO_MANIFEST_DIR", &self.folder)
+            // What a story's error says is in its words; of a panic the backtrace is still printed.
+            .env("RUST_LIB_BACKTRACE", "0")
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", self.path.display()))?;
@@ -290,27 +292,48 @@ impl Binary {
     }
 }
 
-/// What panicking tests said, each from its first line to the note about backtraces.
+/// What failed tests said: those that panicked, and those that returned an error.
 #[derive(Debug, Default)]
 struct Said {
     lines: Vec<String>,
-    inside: bool,
+    inside: Option<Failure>,
+}
+
+/// What a test is saying.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// A panic's message, to the next empty line.
+    Panic,
+    /// A returned error with its causes, empty lines and ends of logs included.
+    Error,
 }
 
 impl Said {
     /// Most lines that are kept.
-    const MOST: usize = 60;
-    /// What follows is about the code, not about what went wrong.
-    const ENDS: [&str; 2] = ["note: ", "stack backtrace:"];
+    const MOST: usize = 80;
+    /// Most characters of a line that are kept.
+    const WIDTH: usize = 300;
+    /// What follows is about the code, or about all tests.
+    const ENDS: [&str; 5] = [
+        "note: ",
+        "stack backtrace:",
+        "Stack backtrace:",
+        "---- ",
+        "failures:",
+    ];
 
     fn hear(&mut self, line: &str) {
-        let begins = line.starts_with("thread '") && line.contains("panicked at");
-        self.inside = begins
-            || (self.inside
-                && !line.is_empty()
-                && !Self::ENDS.iter().any(|end| line.starts_with(end)));
-        if self.inside && self.lines.len() < Self::MOST {
-            self.lines.push(line.to_owned());
+        self.inside = match self.inside {
+            _ if line.starts_with("thread '") && line.contains("panicked at") => {
+                Some(Failure::Panic)
+            }
+            _ if line.starts_with("Error: ") => Some(Failure::Error),
+            _ if Self::ENDS.iter().any(|end| line.starts_with(end)) => None,
+            Some(Failure::Panic) if line.is_empty() => None,
+            inside => inside,
+        };
+        if self.inside.is_some() && !line.is_empty() && self.lines.len() < Self::MOST {
+            self.lines.push(line.chars().take(Self::WIDTH).collect());
         }
     }
 }
@@ -449,6 +472,28 @@ mod tests {
         }
         assert_eq!(said.lines.len(), 3, "{said}");
         assert!(said.to_string().ends_with("  left: 1"), "{said}");
+    }
+
+    #[test]
+    fn what_a_story_returned_is_kept_with_its_causes() {
+        let mut said = Said::default();
+        for line in [
+            "---- the_stories stdout ----",
+            "Error: restored as it was",
+            "",
+            "Caused by:",
+            "    operator still runs; the end of its log:",
+            "    INFO leading",
+            "",
+            "Stack backtrace:",
+            "   0: anyhow::error",
+            "failures:",
+            "    the_stories",
+        ] {
+            said.hear(line);
+        }
+        assert_eq!(said.lines.len(), 4, "{said}");
+        assert!(said.to_string().ends_with("    INFO leading"), "{said}");
     }
 
     #[test]

@@ -304,8 +304,8 @@ impl Stage {
     }
 
     /// Runs as many operators, and waits until that is so.
-    pub async fn scale(&self, replicas: u32) -> Result<()> {
-        let replicas = format!("--replicas={replicas}");
+    pub async fn scale(&self, wanted: usize) -> Result<()> {
+        let replicas = format!("--replicas={wanted}");
         let of = "deployment/tenure-operator";
         let namespace = "--namespace=tenure-system";
         self.kubectl
@@ -315,8 +315,20 @@ impl Stage {
         self.kubectl
             .run(&[namespace, "rollout", "status", of, "--timeout=90s"])
             .await?
-            .success()
-            .map(drop)
+            .success()?;
+        // A rollout counts those no more that are told to go and still work.
+        eventually(SOON, "there are no others", async || {
+            let running = self.operators().await?.len();
+            ensure!(running == wanted, "{running} are there");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn operators(&self) -> Result<Vec<Pod>> {
+        let pods: Api<Pod> = Api::namespaced(self.admin(), NAMESPACE);
+        let ours = kube::api::ListParams::default().labels("app.kubernetes.io/component=operator");
+        Ok(pods.list(&ours).await?.items)
     }
 
     /// What the guards refuse to everybody but the emergency group.
@@ -387,10 +399,8 @@ impl Stage {
 
     /// The metrics of the replica that leads, asked from the node.
     pub async fn metrics(&self) -> Result<String> {
-        let pods: Api<Pod> = Api::namespaced(self.admin(), NAMESPACE);
-        let ours = kube::api::ListParams::default().labels("app.kubernetes.io/component=operator");
         let mut all = String::new();
-        for pod in pods.list(&ours).await? {
+        for pod in self.operators().await? {
             let Some(address) = pod.status.and_then(|status| status.pod_ip) else {
                 continue;
             };

@@ -232,6 +232,8 @@ pub struct Election {
     me: Candidate,
     claim: Claim,
     newest: Newest,
+    /// When the Lease was last looked at.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Election {
@@ -242,6 +244,7 @@ impl Election {
             me,
             claim: Claim::default(),
             newest: Newest::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -397,11 +400,31 @@ impl Election {
     }
 
     async fn look(&self) -> Result<Option<Lease>, Setback> {
-        let lease = within(self.api.get_opt(keys::LEADER_LEASE)).await?;
+        let lease = match within(self.api.get_opt(keys::LEADER_LEASE)).await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.blind(error)),
+        };
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Some(lease) = &lease {
             self.newest.note(lease)?;
         }
         Ok(lease)
+    }
+
+    /// What a look that failed comes to. Whoever could not look for as long as a claim holds does not know whether the store went back
+    /// meanwhile: that takes longer, and a Lease that nobody had renewed since the snapshot would be as it was.
+    fn blind(&self, error: kube::Error) -> Setback {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        match looked.map(|looked| looked.elapsed()) {
+            Some(unseen) if unseen >= CLAIM => Setback::Lost(Lost {
+                why: format!(
+                    "the leader's Lease could not be looked at for {} s ({error}), and what happened to the cluster's data meanwhile is not \
+                     known; starting again from what is there",
+                    unseen.as_secs()
+                ),
+            }),
+            _ => Setback::Failed(error),
+        }
     }
 
     async fn create(&self, lease: &Lease) -> Result<(), Setback> {

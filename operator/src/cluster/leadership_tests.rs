@@ -1,7 +1,8 @@
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -82,6 +83,45 @@ fn lease_older_than_one_seen_before_ends_the_term() {
     }
     let lost = seen("4503599627370496").unwrap_err().to_string();
     assert!(lost.contains("a backup was restored"), "{lost}");
+}
+
+/// A client of an API server that answers while `up` says so, and knows no Lease.
+fn answering(up: &Arc<AtomicBool>) -> Client {
+    let up = up.clone();
+    let server = service_fn(move |_: Request<Body>| {
+        let up = up.load(Ordering::SeqCst);
+        async move {
+            let unknown =
+                json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404});
+            let answer = http::Response::builder().status(404);
+            let answer = answer.body(Body::from(unknown.to_string().into_bytes()));
+            if up {
+                Ok(answer.unwrap())
+            } else {
+                Err("nobody is there")
+            }
+        }
+    });
+    Client::new(server, "tenure")
+}
+
+#[tokio::test]
+async fn whoever_did_not_see_the_lease_for_as_long_as_a_claim_begins_anew() {
+    let up = Arc::new(AtomicBool::new(false));
+    let standby = Election::new(answering(&up), "tenure", candidate("tenure-1", "a"));
+    let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds));
+    let looked = |when: Option<Instant>| *standby.looked.lock().unwrap() = when;
+    // Who has read nothing yet can wait for as long as it takes.
+    assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
+    looked(ago(CLAIM.as_secs() - 2));
+    assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
+    looked(ago(CLAIM.as_secs()));
+    let lost = standby.win().await.unwrap_err().to_string();
+    assert!(lost.contains("could not be looked at for 10 s"), "{lost}");
+    up.store(true, Ordering::SeqCst);
+    assert!(standby.look().await.unwrap().is_none());
+    up.store(false, Ordering::SeqCst);
+    assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
 }
 
 #[tokio::test]
