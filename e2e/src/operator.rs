@@ -5,12 +5,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use tenure_crds::keys;
 
 use crate::access::Access;
+use crate::eventually;
 use crate::install::{IMAGE, NAMESPACE};
 use crate::paths::target;
-use crate::plane::{free_port, http_get};
+use crate::plane::{Plane, free_port, http_get};
 use crate::process::{Process, Recipe, Signal, until_ready};
 use crate::record::Record;
 
@@ -18,6 +23,8 @@ use crate::record::Record;
 pub const SERVICE_ACCOUNT: &str = "tenure-operator";
 /// How long the operator may take to fill its caches and prove its guards (a busy machine included).
 const READY: Duration = Duration::from_secs(90);
+/// Within this a leader has renewed its Lease and a standby looked at it, on a busy machine, too.
+const LEASE: Duration = Duration::from_secs(30);
 /// How long it may take to end when told to.
 const STOPPED: Duration = Duration::from_secs(20);
 
@@ -156,7 +163,7 @@ impl Operator {
     async fn says(&self, what: &str) -> Result<()> {
         until_ready(&self.process, READY, async || {
             let said = self.get("/readyz").await?;
-            anyhow::ensure!(said.contains(what), "it says {said:?}, not {what:?}");
+            ensure!(said.contains(what), "it says {said:?}, not {what:?}");
             Ok(())
         })
         .await
@@ -259,6 +266,49 @@ impl Operator {
         }
         Ok(body.to_owned())
     }
+}
+
+/// Waits until the leader has renewed its Lease from now on.
+///
+/// # Errors
+///
+/// When it does not.
+pub async fn lease_is_renewed(plane: &Plane) -> Result<()> {
+    let now = Timestamp::now();
+    let leases: Api<Lease> = Api::namespaced(plane.admin()?, NAMESPACE);
+    eventually(LEASE, "the Lease is renewed", async || {
+        let spec = leases.get(keys::LEADER_LEASE).await?.spec;
+        let renewed = spec.and_then(|spec| spec.renew_time).context("no Lease")?;
+        ensure!(renewed.0 > now, "{renewed:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until the leader has renewed its Lease from now on and each of these, the leader or not, has seen it since: a store that then goes
+/// back to before this moment is noticed by the Lease's version.
+///
+/// # Errors
+///
+/// When it is not renewed, or one of them does not look at it.
+pub async fn lease_is_seen(plane: &Plane, by: &[Operator]) -> Result<()> {
+    lease_is_renewed(plane).await?;
+    let mark = plane.audit().mark().await?;
+    for operator in by {
+        eventually(LEASE, "it has seen the Lease", async || {
+            let requests = plane.audit().since(mark)?;
+            let looks = requests.iter().filter(|request| {
+                request.is_by(operator.credential())
+                    && request.uri.ends_with(keys::LEADER_LEASE)
+                    && request.code() == 200
+            });
+            // The first may have begun before.
+            ensure!(looks.count() > 1, "{} requests", requests.len());
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// The operator's binary: `TENURE_BIN`, else the debug build in the target directory.

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tenure_crds::{AccessGrant, Approval, CustomerTenant, StaffMember, TenancyPolicy, keys};
 use tenure_e2e::install;
 use tenure_e2e::oidc::{MFA_KEY, MFA_VALUE};
-use tenure_e2e::operator::{SERVICE_ACCOUNT, binary};
+use tenure_e2e::operator::{self, SERVICE_ACCOUNT, binary};
 use tenure_e2e::plane::Restore;
 use tenure_e2e::{
     Access, Identity, Operator, OperatorOptions, Plane, PlaneOptions, Record, SignIn, always,
@@ -1066,14 +1066,38 @@ async fn sessions_are_cut(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// A store that is put back to when a grant was active does not bring it back.
+/// Approved for later, and then revoked, deleted and rejected.
+const ABOUT_TO_BEGIN: [&str; 3] = ["later-revoked", "later-deleted", "later-rejected"];
+
+/// A store that is put back to when a grant was active, or was about to begin, does not bring it back.
 async fn put_back(stage: &mut Stage) -> Result<()> {
     stage.ask("before", json!({})).await?;
     stage.approve("before").await?;
     stage.active("before", "Active").await?;
+    let mut digest = String::new();
+    for grant in ABOUT_TO_BEGIN {
+        let window = json!({"notBefore": within(30), "notAfter": within(60)});
+        stage.ask(grant, window).await?;
+        (digest, _) = stage.asks(grant).await?;
+        stage.approve(grant).await?;
+        stage.waits(grant, "Scheduled").await?;
+    }
     let snapshot = stage.plane.snapshot().await?;
     stage.revoke("before").await?;
     stage.ended("before", "Revoked").await?;
+    let [revoked, deleted, rejected] = ABOUT_TO_BEGIN;
+    stage.revoke(revoked).await?;
+    let grants: Api<AccessGrant> = Api::all(stage.admin()?);
+    grants.delete(deleted, &DeleteParams::default()).await?;
+    let reject = approval_of(rejected, "second-thoughts", "Reject", &digest);
+    stage
+        .write::<Approval>(&stage.person("lead")?, reject)
+        .await?;
+    for grant in ABOUT_TO_BEGIN {
+        stage.told("grant.withdrawn", grant).await?;
+    }
+    let operator = stage.operator.as_ref().context("no operator runs")?;
+    operator::lease_is_seen(&stage.plane, std::slice::from_ref(operator)).await?;
     stage.plane.restore(&snapshot, Restore::AsItWas).await?;
     let grant = stage.grant("before").await?;
     ensure!(grant.spec.revoked.is_none() && stage.bindings_of("before").await?.len() == 1);
@@ -1086,6 +1110,17 @@ async fn put_back(stage: &mut Stage) -> Result<()> {
     // On record once.
     let ended = stage.told("grant.ended", "before").await?;
     ensure!(ended.len() == 1, "{ended:#?}");
+    for (grant, why) in ABOUT_TO_BEGIN
+        .into_iter()
+        .zip(["Revoked", "Deleted", "Rejected"])
+    {
+        ensure!(stage.grant(grant).await?.spec.revoked.is_none());
+        stage
+            .stands::<AccessGrant>(grant, ["Ended", "True", why])
+            .await?;
+        let told = stage.told("grant.withdrawn", grant).await?;
+        ensure!(told.len() == 1 && told[0]["reason"] == why, "{told:#?}");
+    }
     Ok(())
 }
 

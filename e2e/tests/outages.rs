@@ -23,18 +23,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
-use tenure_crds::{CustomerTenant, TenancyPolicy, keys};
+use tenure_crds::{CustomerTenant, TenancyPolicy};
 use tenure_e2e::audit::{Event, Mark, grouped};
 use tenure_e2e::install::{self, NAMESPACE};
-use tenure_e2e::operator::{Operator, OperatorOptions};
+use tenure_e2e::operator::{self, Operator, OperatorOptions};
 use tenure_e2e::plane::Restore;
 use tenure_e2e::{Plane, PlaneOptions, Proxy, Record, eventually};
 use tenure_evidence::Base;
 use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(60);
-/// Within this a leader has renewed its Lease or ended.
-const LEASE: Duration = Duration::from_secs(15);
 const OPERATOR: &str = "system:serviceaccount:tenure-system:tenure-operator";
 /// The tenant that nobody touches.
 const CALM: &str = "calm";
@@ -491,7 +489,7 @@ async fn without_etcd(stage: &Stage, mut operator: Operator) -> Result<Operator>
     tokio::time::sleep(Duration::from_secs(5)).await;
     stage.plane.start_etcd().await?;
     stage.ready("young").await?;
-    if stage.renewed(Timestamp::now()).await.is_err() {
+    if operator::lease_is_renewed(&stage.plane).await.is_err() {
         let ended = operator.ended(Duration::from_secs(30));
         ended.context("it neither leads nor ends")?;
         operator = stage.operator("tenure-operator-0").await?;
@@ -537,7 +535,7 @@ async fn older_snapshot(
     stage.declare(later).await?;
     stage.ready(later).await?;
     let record = stage.record(first).await?;
-    stage.lease_is_seen(&operators).await?;
+    operator::lease_is_seen(&stage.plane, &operators).await?;
     let noticed = notices(&operators)?;
     stage.plane.restore(&snapshot, how).await?;
 
@@ -590,7 +588,7 @@ async fn restored_while_it_fills(stage: &Stage, operators: Vec<Operator>) -> Res
     let snapshot = stage.plane.snapshot().await?;
     stage.proxy.hold_reads();
     let starting = stage.operator("tenure-operator-1").await?;
-    stage.lease_is_seen(std::slice::from_ref(&starting)).await?;
+    operator::lease_is_seen(&stage.plane, std::slice::from_ref(&starting)).await?;
     let noticed = notices(std::slice::from_ref(&starting))?;
     stage.plane.restore(&snapshot, Restore::AsItWas).await?;
     stage.proxy.let_reads_go();
@@ -625,40 +623,6 @@ impl Stage {
             let frozen = status.conditions.iter().find(frozen);
             let frozen = frozen.context("it is not frozen")?;
             ensure!(frozen.reason == reason, "{frozen:?}");
-            Ok(())
-        })
-        .await
-    }
-
-    /// Waits until the leader has renewed its Lease from now on and each of these has seen it: a store that goes back behind that is
-    /// noticed by its version.
-    async fn lease_is_seen(&self, by: &[Operator]) -> Result<()> {
-        self.renewed(Timestamp::now()).await?;
-        let mark = self.mark().await?;
-        for operator in by {
-            eventually(SOON, "it has seen the Lease", async || {
-                let requests = self.plane.audit().since(mark)?;
-                let looks = requests.iter().filter(|request| {
-                    request.is_by(operator.credential())
-                        && request.uri.ends_with(keys::LEADER_LEASE)
-                        && request.code() == 200
-                });
-                // The first may have begun before.
-                ensure!(looks.count() > 1, "{} requests", requests.len());
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the leader's Lease was renewed after an instant.
-    async fn renewed(&self, after: Timestamp) -> Result<()> {
-        let leases: Api<Lease> = Api::namespaced(self.plane.admin()?, NAMESPACE);
-        eventually(LEASE, "the Lease is renewed", async || {
-            let spec = leases.get(keys::LEADER_LEASE).await?.spec;
-            let renewed = spec.and_then(|spec| spec.renew_time).context("no Lease")?;
-            ensure!(renewed.0 > after, "{renewed:?}");
             Ok(())
         })
         .await

@@ -256,6 +256,20 @@ pub enum Event {
         /// When.
         ended_at: String,
     },
+    /// A grant that somebody had approved ended before it let anybody in.
+    #[serde(rename = "grant.withdrawn")]
+    GrantWithdrawn {
+        /// The AccessGrant.
+        grant: String,
+        /// Its uid.
+        uid: String,
+        /// Whom it would have let in, by StaffMember name.
+        person: String,
+        /// What ended it.
+        reason: String,
+        /// When.
+        ended_at: String,
+    },
     /// Sessions that may have been open when access ended are cut: the pods they could be in were deleted.
     #[serde(rename = "grant.sessions.cut")]
     GrantSessionsCut {

@@ -181,6 +181,15 @@ fn sentence(event: &Event) -> String {
             ended_at,
             ..
         } => format!("{person} no longer let in since {ended_at}: {reason} (AccessGrant {grant})."),
+        Event::GrantWithdrawn {
+            grant,
+            person,
+            reason,
+            ended_at,
+            ..
+        } => format!(
+            "{person} was never let in by AccessGrant {grant}, which ended at {ended_at}: {reason}."
+        ),
         Event::GrantSessionsCut {
             grant, namespaces, ..
         } => format!(

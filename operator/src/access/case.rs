@@ -16,13 +16,13 @@ use super::obstacles::{Case, Role, Staff, Tenant, lacking};
 use super::review;
 use super::standing::{Standing, said_ended, standing};
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, current_digest,
-    decided_own,
+    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, Tally,
+    current_digest, decided_own,
 };
 use crate::assess::attested::{Around, Validity, validity};
 use crate::cluster::Moment;
 use crate::context::Context;
-use crate::record::{Granted, Review, TenantRecord};
+use crate::record::{End, Granted, Review, TenantRecord};
 use crate::tenant::decisions;
 
 /// Control whose attestation says that a subcontractor's agreement is in order (DSA 2.10).
@@ -72,6 +72,18 @@ impl Seen {
     /// What is on record about a grant.
     pub fn granted(&self, uid: &str) -> Option<&Granted> {
         self.record.as_ref()?.grants.get(uid)
+    }
+
+    /// The end of a grant that let nobody in, where that is on record.
+    fn withdrawn(&self, uid: &str) -> Option<&End> {
+        let awaited = self.record.as_ref()?.awaited_grants.get(uid)?;
+        awaited.ended.as_ref()
+    }
+
+    /// Whether a grant needs no approval, or has one that counts.
+    pub fn is_backed(&self, grant: &AccessGrant, asked: &Asked, now: Timestamp) -> bool {
+        let tally = || Tally::of(self.approvals(grant), &self.look(asked, now), 1);
+        grant.spec.break_glass.unwrap_or_default() || !tally().approvals.is_empty()
     }
 
     /// The decisions about a grant.
@@ -134,6 +146,7 @@ impl Seen {
         let case = Case {
             grant,
             granted: self.granted(&uid),
+            withdrawn: self.withdrawn(&uid),
             staff,
             persons: &self.persons,
             approvals: self.approvals(grant),
@@ -398,6 +411,7 @@ pub fn faults(
         let case = Case {
             grant,
             granted: Some(one.granted),
+            withdrawn: None,
             staff: staff(one.staff.as_deref()),
             persons: &persons,
             approvals: &[],

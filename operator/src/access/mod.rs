@@ -4,6 +4,7 @@
 //! records, then lets in, then says.
 
 mod ageing;
+mod awaiting;
 pub mod binding;
 pub mod brake;
 pub mod case;

@@ -13,7 +13,7 @@ use tenure_crds::{AccessGrant, Approval, StaffMemberSpec};
 use super::why::Why;
 use crate::approval::{Asked, Gaps, Owner, Persons, Requester};
 use crate::policy::accepted::ParsedRole;
-use crate::record::Granted;
+use crate::record::{End, Granted};
 
 /// Shortest window of a session: its tokens live ten minutes at least and end a minute before the grant.
 pub const SHORTEST_SESSION: SignedDuration = SignedDuration::from_mins(15);
@@ -77,6 +77,8 @@ pub struct Case<'a> {
     pub grant: &'a AccessGrant,
     /// What is on record about it.
     pub granted: Option<&'a Granted>,
+    /// Its end on record, where it ended before it let anybody in.
+    pub withdrawn: Option<&'a End>,
     /// Whom it lets in.
     pub staff: Staff<'a>,
     /// Everybody who is known.

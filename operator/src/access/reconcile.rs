@@ -8,6 +8,7 @@ use kube::ResourceExt as _;
 use tenure_crds::AccessGrant;
 use tenure_crds::access_grant::Credential;
 
+use super::awaiting::{self, AwaitedGrants};
 use super::case::{Seen, asked};
 use super::review::Next;
 use super::saying::Settled;
@@ -42,8 +43,27 @@ pub struct Work {
     pub standings: Vec<Stands>,
     /// What is remembered of them.
     pub grants: Grants,
+    /// What is remembered of those that have not begun.
+    awaited: AwaitedGrants,
     /// The review of who has access; nothing where there is none yet, or it is not on record.
     review: Option<Next>,
+}
+
+impl Work {
+    /// What is to be remembered of a tenant. Of what has begun nobody waits for the beginning.
+    fn next(&self, record: &TenantRecord) -> TenantRecord {
+        let mut next = TenantRecord {
+            grants: self.grants.clone(),
+            awaited_grants: self.awaited.clone(),
+            ..record.clone()
+        };
+        next.awaited_grants
+            .retain(|uid, _| !self.grants.contains_key(uid));
+        if let Some(review) = &self.review {
+            next.review = Some(review.review.clone());
+        }
+        next
+    }
 }
 
 /// Where a grant stands.
@@ -129,7 +149,7 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
         let Some(record) = &seen.record else {
             return Some((seen, work, failed));
         };
-        match remember(context, record.clone(), &work.grants, work.review.as_ref()).await {
+        match remember(context, record, work.next(record)).await {
             Ok(()) => return Some((seen, work, failed)),
             Err(RecordError::Outdated { .. }) => {}
             Err(error) => {
@@ -165,6 +185,11 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             .as_ref()
             .map(|record| record.grants.clone())
             .unwrap_or_default(),
+        awaited: seen
+            .record
+            .as_ref()
+            .map(|record| record.awaited_grants.clone())
+            .unwrap_or_default(),
         review: seen
             .record
             .as_ref()
@@ -183,6 +208,10 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
         }
         if matches!(standing, Standing::Active { .. }) && !claims(context, grant, &uid) {
             standing = Standing::waits(Why::RoleExcluded, Why::RoleExcluded.meaning());
+        }
+        if !work.grants.contains_key(&uid) {
+            let is_backed = seen.is_backed(grant, &asked, now);
+            awaiting::note(&mut work.awaited, grant, &standing, is_backed, now);
         }
         note(context, &mut work.grants, grant, &standing, now);
         if let Some(granted) = work.grants.get_mut(&uid).filter(|one| one.is_live()) {
@@ -206,6 +235,7 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
     sweeping::accept(context, seen, &mut work.grants, now);
     work.grants
         .retain(|uid, granted| there.contains(uid.as_str()) || !is_forgotten(granted, now));
+    awaiting::tidy(&mut work.awaited, &there, REMEMBERED, now);
     work
 }
 
@@ -331,20 +361,12 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
 
 async fn remember(
     context: &Context,
-    record: TenantRecord,
-    grants: &Grants,
-    review: Option<&Next>,
+    known: &TenantRecord,
+    next: TenantRecord,
 ) -> Result<(), RecordError> {
-    let review = review.map(|next| next.review.clone());
-    let review = review.or_else(|| record.review.clone());
-    if record.grants == *grants && record.review == review {
+    if next == *known {
         return Ok(());
     }
-    let next = TenantRecord {
-        grants: grants.clone(),
-        review,
-        ..record
-    };
     context.records.remember(&next).await
 }
 
@@ -359,9 +381,9 @@ pub async fn amend(
         let Some(record) = context.records.tenant(tenant) else {
             return Ok(());
         };
-        let mut grants = record.grants.clone();
-        change(&mut grants);
-        match remember(context, record, &grants, None).await {
+        let mut next = record.clone();
+        change(&mut next.grants);
+        match remember(context, &record, next).await {
             Err(RecordError::Outdated { .. }) if tries > 1 => tries -= 1,
             outcome => return outcome,
         }

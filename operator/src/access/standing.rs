@@ -68,7 +68,8 @@ impl Standing {
 /// Where the grant stands at `now`.
 pub fn standing(case: &Case<'_>, now: Timestamp) -> Standing {
     let spec = &case.grant.spec;
-    if let Some(end) = case.granted.and_then(|granted| granted.ended.as_ref()) {
+    let end = case.granted.and_then(|granted| granted.ended.as_ref());
+    if let Some(end) = end.or(case.withdrawn) {
         let why = Why::from_word(&end.why);
         return ended(why, format!("it ended at {}: {}", end.at, why.meaning()));
     }

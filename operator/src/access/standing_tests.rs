@@ -28,6 +28,7 @@ struct World {
     held: Vec<String>,
     approvals: Vec<Value>,
     granted: Option<Granted>,
+    withdrawn: Option<End>,
     persons: Vec<(&'static str, Vec<&'static str>)>,
     left: BTreeSet<String>,
     requester: Requester,
@@ -85,6 +86,7 @@ impl World {
             held: Vec::new(),
             approvals: Vec::new(),
             granted: None,
+            withdrawn: None,
             left: BTreeSet::new(),
             persons: vec![
                 ("worker", vec!["worker-one", "worker-admin"]),
@@ -210,6 +212,7 @@ impl World {
         let case = Case {
             grant: &grant,
             granted: self.granted.as_ref(),
+            withdrawn: self.withdrawn.as_ref(),
             staff: match self.is_known {
                 true => Staff::Known(&staff),
                 false => Staff::Unknown,
@@ -626,6 +629,14 @@ fn revoked_is_over_at_once_and_ended_is_never_taken_back() {
         why: "TrainingExpired".into(),
     });
     world.ended(NOON, Why::TrainingExpired);
+    // On record, and it never began: the cluster went back to when it was about to.
+    let mut world = World::new();
+    world.withdrawn = Some(End {
+        at: "2026-03-02T09:00:00Z".into(),
+        why: "Revoked".into(),
+    });
+    world.ended("2026-03-02T09:30:00Z", Why::Revoked);
+    world.ended(NOON, Why::Revoked);
     // Not on record yet, and said.
     let mut world = World::active();
     world.grant["status"] = json!({"conditions": [{

@@ -67,6 +67,9 @@ pub fn of_tenant(before: Option<&TenantRecord>, after: &TenantRecord) -> Vec<Eve
     let known = |uid: &String| before.and_then(|before| before.grants.get(uid));
     let grants = after.grants.iter();
     events.extend(grants.flat_map(|(uid, granted)| granted.events(uid, known(uid))));
+    let known = |uid: &String| before.and_then(|before| before.awaited_grants.get(uid));
+    let awaited = after.awaited_grants.iter();
+    events.extend(awaited.filter_map(|(uid, awaited)| awaited.event(uid, known(uid))));
     let review = after.review.iter();
     events.extend(
         review.flat_map(|review| review.events(before.and_then(|before| before.review.as_ref()))),
@@ -223,6 +226,30 @@ mod tests {
         assert_eq!(told(Some(&parked), &known), ["namespace.unparked"]);
         let frozen = record(|it| it.frozen = Some(FreezeReason::Mismatch));
         assert_eq!(told(Some(&frozen), &known), ["tenant.thawed"]);
+    }
+
+    #[test]
+    fn a_grant_that_never_began_is_told_once_it_ended() {
+        use crate::record::{Awaited, End};
+        let awaited = |ended: Option<End>| {
+            let one = Awaited {
+                name: "chg-1".into(),
+                person: "worker".into(),
+                not_after: "2026-03-02T16:00:00Z".into(),
+                ended,
+            };
+            record(|it| drop(it.awaited_grants.insert("u-1".into(), one)))
+        };
+        let ended = awaited(Some(End {
+            at: "2026-03-02T12:00:00Z".into(),
+            why: "Revoked".into(),
+        }));
+        let none = record(|_| {});
+        assert!(told(Some(&none), &awaited(None)).is_empty());
+        assert_eq!(told(Some(&awaited(None)), &ended), ["grant.withdrawn"]);
+        assert_eq!(told(Some(&none), &ended), ["grant.withdrawn"]);
+        assert!(told(Some(&ended), &ended).is_empty());
+        assert!(told(Some(&ended), &none).is_empty());
     }
 
     #[test]

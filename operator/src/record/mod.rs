@@ -7,6 +7,7 @@
 //! repaired while the ledger cannot be reached.
 
 mod attested;
+mod awaited;
 mod copy;
 mod given;
 mod granted;
@@ -29,6 +30,7 @@ use tenure_evidence::{Digest, LedgerError};
 use thiserror::Error;
 
 pub use attested::Attested;
+pub use awaited::Awaited;
 pub use copy::ConfigMaps;
 pub use given::Given;
 pub use granted::{End, Granted, Proven};
@@ -178,6 +180,9 @@ pub struct TenantRecord {
     /// Access grants that were active, by the uid of the object, until nothing hangs on them any more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub grants: BTreeMap<String, Granted>,
+    /// Access grants that were approved and have not begun, by the uid of the object, until their window is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaited_grants: BTreeMap<String, Awaited>,
     /// The last review of who has access; from where the first is counted before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Review>,

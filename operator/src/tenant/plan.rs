@@ -388,6 +388,9 @@ fn accept(name: &str, declaration: &Declaration, record: Option<&TenantRecord>) 
         grants: record
             .map(|record| record.grants.clone())
             .unwrap_or_default(),
+        awaited_grants: record
+            .map(|record| record.awaited_grants.clone())
+            .unwrap_or_default(),
         review: record.and_then(|record| record.review.clone()),
         ended_at: None,
         base: record.and_then(|record| record.base),
