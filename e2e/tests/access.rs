@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -1035,21 +1035,29 @@ async fn from_git(stage: &Stage) -> Result<()> {
 /// Where the role's policy says so, the pods a session may be open in go with the grant; they stay with any other.
 async fn sessions_are_cut(stage: &Stage) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(stage.plane.break_glass()?, PROD);
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": "planner"},
-        "spec": {
-            "nodeSelector": {"kubernetes.io/hostname": "no-such-node"}, "automountServiceAccountToken": false,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "planner", "image": "localhost/planner:1", "securityContext": {
-                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]
-        }
-    }))?;
-    pods.create(&PostParams::default(), &pod).await?;
+    let nodes: Api<Node> = Api::all(stage.admin()?);
+    let node = serde_json::from_value(json!({"metadata": {"name": "silent"}}))?;
+    nodes.create(&PostParams::default(), &node).await?;
+    // One that nothing runs, and one that its node would have to end.
+    let unbound = pod(
+        "planner",
+        json!({"nodeSelector": {"kubernetes.io/hostname": "no-such-node"}}),
+    )?;
+    let slow = pod(
+        "slow",
+        json!({"nodeName": "silent", "terminationGracePeriodSeconds": 7200}),
+    )?;
+    for pod in [unbound, slow] {
+        pods.create(&PostParams::default(), &pod).await?;
+    }
     for (name, role) in [("kept", OPERATE), ("cut", DEBUG)] {
         stage.ask(name, json!({"role": role})).await?;
         stage.approve(name).await?;
         stage.active(name, "Active").await?;
-        ensure!(pods.get_opt("planner").await?.is_some(), "{name}");
+        for pod in ["planner", "slow"] {
+            let metadata = pods.get(pod).await?.metadata;
+            ensure!(metadata.deletion_timestamp.is_none(), "{name} {pod}");
+        }
         stage.revoke(name).await?;
         stage.ended(name, "Revoked").await?;
     }
@@ -1058,12 +1066,33 @@ async fn sessions_are_cut(stage: &Stage) -> Result<()> {
         Ok(())
     })
     .await?;
+    // It may not keep what is open in it for hours.
+    let slow = pods.get("slow").await?.metadata;
+    ensure!(slow.deletion_grace_period_seconds == Some(30), "{slow:?}");
+    nodes.delete("silent", &DeleteParams::default()).await?;
     let cut = stage.told("grant.sessions.cut", "cut").await?;
     ensure!(
         cut.len() == 1 && cut[0]["namespaces"] == json!([PROD]),
         "{cut:#?}"
     );
     Ok(())
+}
+
+/// A pod that the guards let in.
+fn pod(name: &str, spec: Value) -> Result<Pod> {
+    let mut object = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "planner", "image": "localhost/planner:1", "securityContext": {
+                "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}]
+        }
+    });
+    for (field, value) in spec.as_object().context("no fields")? {
+        object["spec"][field] = value.clone();
+    }
+    Ok(serde_json::from_value(object)?)
 }
 
 /// Approved for later, and then revoked, deleted and rejected.

@@ -27,6 +27,9 @@ use thiserror::Error;
 use super::Kind;
 use super::diff::{self, Difference};
 
+/// How long a pod whose open sessions and connections are to end may take, in seconds: what Kubernetes gives one that asks for nothing.
+const LONGEST_GRACE: u32 = 30;
+
 /// Why a write did not happen.
 #[derive(Debug, Error)]
 pub enum WriteError {
@@ -299,12 +302,28 @@ impl Writer {
             .map(|_| ())
     }
 
-    /// Deletes the pods of a namespace: established connections survive a new policy, pods do not.
+    /// Deletes the pods of a namespace: what is open in them survives a new policy and the end of a binding, pods do not. One that asks for
+    /// longer than [`LONGEST_GRACE`] to end does not get it: all that time it would stay open.
     pub async fn delete_pods(&self, namespace: &str) -> Result<(), kube::Error> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        api.delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await
-            .map(|_| ())
+        let all = ListParams::default();
+        api.delete_collection(&DeleteParams::default(), &all)
+            .await?;
+        let longest = i64::from(LONGEST_GRACE);
+        for pod in api.list_metadata(&all).await? {
+            let grace = pod.metadata.deletion_grace_period_seconds;
+            if grace.is_some_and(|grace| grace > longest) {
+                let sooner = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: pod.uid(),
+                        resource_version: None,
+                    }),
+                    ..DeleteParams::default().grace_period(LONGEST_GRACE)
+                };
+                gone(api.delete(&pod.name_any(), &sooner).await)?;
+            }
+        }
+        Ok(())
     }
 
     /// Renews (or makes) the Lease that says when the last full evaluation pass ended.
@@ -412,9 +431,14 @@ where
         }),
         ..DeleteParams::default()
     };
-    match api.delete(name, &params).await {
+    gone(api.delete(name, &params).await)
+}
+
+/// One that is gone already is no error.
+fn gone<T>(deleted: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match deleted {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        outcome => outcome.map(|_| ()),
+        outcome => outcome.map(drop),
     }
 }
 
