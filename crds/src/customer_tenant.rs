@@ -377,7 +377,7 @@ pub enum OnTighten {
     /// Keep the pods; open connections live on until they end.
     #[default]
     Keep,
-    /// Delete the pods, so that no old connection survives.
+    /// Delete the pods, so that no old connection survives: within 30 seconds, whatever time a pod asks for to end.
     DeletePods,
 }
 

@@ -216,7 +216,7 @@ pub struct GrantableRole {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 6), regex(pattern = r"^P([1-9]|[1-8][0-9]|9[0-2])D$"))]
     pub review_every: Option<String>,
-    /// Whether sessions that are open when a grant ends are cut, by deleting the pods they may be in; false when absent.
+    /// Whether sessions that are open when a grant ends are cut, by deleting the pods they may be in: within 30 seconds, whatever time a pod asks for to end; false when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut_sessions: Option<bool>,
 }

@@ -1061,14 +1061,14 @@ async fn sessions_are_cut(stage: &Stage) -> Result<()> {
         stage.revoke(name).await?;
         stage.ended(name, "Revoked").await?;
     }
-    eventually(SOON, "the pod is gone", async || {
+    eventually(SOON, "both pods are on their way out", async || {
         ensure!(pods.get_opt("planner").await?.is_none());
+        // It may not keep what is open in it for hours.
+        let slow = pods.get("slow").await?.metadata;
+        ensure!(slow.deletion_grace_period_seconds == Some(30), "{slow:?}");
         Ok(())
     })
     .await?;
-    // It may not keep what is open in it for hours.
-    let slow = pods.get("slow").await?.metadata;
-    ensure!(slow.deletion_grace_period_seconds == Some(30), "{slow:?}");
     nodes.delete("silent", &DeleteParams::default()).await?;
     let cut = stage.told("grant.sessions.cut", "cut").await?;
     ensure!(

@@ -256,7 +256,7 @@ pub enum Event {
         /// When.
         ended_at: String,
     },
-    /// A grant that somebody had approved ended before it let anybody in.
+    /// A grant that was approved, or needed no approval, ended before it let anybody in.
     #[serde(rename = "grant.withdrawn")]
     GrantWithdrawn {
         /// The AccessGrant.

@@ -166,7 +166,7 @@ fn nothing_is_ever_owned() {
 
 #[test]
 fn every_deletion_carries_preconditions() {
-    // Pods are deleted as a collection to cut connections; everything else by uid and resourceVersion.
+    // Pods are deleted as a collection to cut connections; everything else, and a pod that is hurried, by uid and resourceVersion.
     let writer = code(&source().join("cluster/writer.rs"));
     assert_eq!(
         writer.matches("api.delete(").count(),

@@ -1,18 +1,21 @@
-//! Grants that are approved and have not begun: their end is remembered as that of any other, or a cluster that goes back to before it would
-//! let in who was turned away.
+//! Grants that were approved, or need no approval, and have not begun: their end is remembered as that of any other, or a cluster that goes back
+//! to before it would let in who was turned away.
 
 use std::collections::{BTreeMap, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tenure_crds::AccessGrant;
 
+use super::case::Seen;
+use super::reconcile::REMEMBERED;
 use super::standing::Standing;
 use super::why::Why;
+use crate::context::Context;
 use crate::record::{Awaited, End};
 
-/// Most of one tenant that are remembered.
-const MOST: usize = 1_000;
+/// Most of one tenant that are remembered: those that began need the room.
+const MOST: usize = 200;
 
 /// Remembered grants that have not begun, by uid.
 pub type AwaitedGrants = BTreeMap<String, Awaited>;
@@ -27,7 +30,7 @@ pub fn note(
 ) {
     let uid = grant.uid().unwrap_or_default();
     let is_known = awaited.contains_key(&uid);
-    if !is_known && (!is_backed || awaited.len() >= MOST) {
+    if !is_known && (!is_backed || awaited.len() >= MOST || is_over(&grant.spec.not_after, now)) {
         return;
     }
     let one = awaited.entry(uid).or_insert_with(|| Awaited {
@@ -45,22 +48,39 @@ pub fn note(
     }
 }
 
-/// What is gone has ended, and what is over by `kept` can begin nowhere any more.
-pub fn tidy(
-    awaited: &mut AwaitedGrants,
-    there: &HashSet<&str>,
-    kept: SignedDuration,
-    now: Timestamp,
-) {
-    awaited.retain(|_, one| {
-        let forgotten = one.over().and_then(|over| over.checked_add(kept).ok());
-        forgotten.is_some_and(|forgotten| forgotten >= now)
-    });
+/// What is gone has ended, and what has been over for long can begin nowhere any more.
+pub fn tidy(awaited: &mut AwaitedGrants, there: &HashSet<&str>, now: Timestamp) {
+    awaited.retain(|_, one| !is_over(&one.not_after, now));
     for (uid, one) in awaited {
         if !there.contains(uid.as_str()) {
             close(one, Why::Deleted, now);
         }
     }
+}
+
+/// Whether it ended so long ago that no clock can say otherwise. What cannot be read began nowhere.
+fn is_over(not_after: &str, now: Timestamp) -> bool {
+    let over = not_after.parse::<Timestamp>().ok();
+    let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
+    forgotten.is_none_or(|forgotten| forgotten < now)
+}
+
+/// Uids of those remembered that are there although they cannot be read here: another release wrote them, or the cache lags behind the record.
+///
+/// # Errors
+/// Where the API server does not say.
+pub async fn unread(context: &Context, seen: &Seen) -> Result<HashSet<String>, kube::Error> {
+    let mut there = HashSet::new();
+    let readable: HashSet<&str> = seen.uids().collect();
+    for (uid, one) in seen.record.iter().flat_map(|record| &record.awaited_grants) {
+        if one.ended.is_none()
+            && !readable.contains(uid.as_str())
+            && context.writer.grant_uid(&one.name).await?.as_ref() == Some(uid)
+        {
+            there.insert(uid.clone());
+        }
+    }
+    Ok(there)
 }
 
 fn close(one: &mut Awaited, why: Why, now: Timestamp) {
@@ -77,7 +97,6 @@ mod tests {
     use super::*;
 
     const NOON: &str = "2026-03-02T12:00:00Z";
-    const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -124,6 +143,8 @@ mod tests {
         let waits = || Standing::waits(Why::Scheduled, "");
         let until = "2026-03-03T12:00:00Z";
         assert!(noted(&[(until, waits(), false), (until, revoked(), false)]).is_empty());
+        let long_over = "2026-03-01T11:59:59Z";
+        assert!(noted(&[(long_over, revoked(), true)]).is_empty());
         let awaited = noted(&[(until, waits(), true)]);
         assert_eq!((awaited.len(), why(&awaited)), (1, None));
         // Who approved it may be gone by then, and its first end stays.
@@ -144,7 +165,7 @@ mod tests {
         assert_eq!(awaited["u-1"].not_after, late);
         let left = |now: &str| {
             let mut awaited = awaited.clone();
-            tidy(&mut awaited, &HashSet::from(["u-1"]), KEPT, at(now));
+            tidy(&mut awaited, &HashSet::from(["u-1"]), at(now));
             awaited.len()
         };
         assert_eq!(left("2026-03-04T12:00:00Z"), 1);
@@ -155,9 +176,9 @@ mod tests {
     fn what_is_gone_has_ended() {
         let waits = Standing::waits(Why::Scheduled, "");
         let mut awaited = noted(&[("2026-03-03T12:00:00Z", waits, true)]);
-        tidy(&mut awaited, &HashSet::from(["u-1"]), KEPT, at(NOON));
+        tidy(&mut awaited, &HashSet::from(["u-1"]), at(NOON));
         assert_eq!(why(&awaited), None);
-        tidy(&mut awaited, &HashSet::new(), KEPT, at(NOON));
+        tidy(&mut awaited, &HashSet::new(), at(NOON));
         assert_eq!(why(&awaited), Some("Deleted"));
     }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use tenure_controls::facts::{Demand, GrantFault};
+use tenure_crds::approval::Decision;
 use tenure_crds::{AccessGrant, Approval, StaffMember, StaffMemberSpec};
 use tenure_rbac::{RoleName, dangers};
 
@@ -16,8 +17,8 @@ use super::obstacles::{Case, Role, Staff, Tenant, lacking};
 use super::review;
 use super::standing::{Standing, said_ended, standing};
 use crate::approval::{
-    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, Tally,
-    current_digest, decided_own,
+    Asked, Context as Look, DIGEST_VERSION, Gaps, Persons, Requester, Subject, current_digest,
+    decided_own,
 };
 use crate::assess::attested::{Around, Validity, validity};
 use crate::cluster::Moment;
@@ -80,10 +81,20 @@ impl Seen {
         awaited.ended.as_ref()
     }
 
-    /// Whether a grant needs no approval, or has one that counts.
-    pub fn is_backed(&self, grant: &AccessGrant, asked: &Asked, now: Timestamp) -> bool {
-        let tally = || Tally::of(self.approvals(grant), &self.look(asked, now), 1);
-        grant.spec.break_glass.unwrap_or_default() || !tally().approvals.is_empty()
+    /// Whether a grant needs no approval, or somebody approved exactly it: what does not count now may in a cluster that goes back.
+    pub fn is_backed(&self, grant: &AccessGrant, asked: &Asked) -> bool {
+        let is_it = |digest: &str| asked.digests.values().any(|asked| asked == digest);
+        let approved = self.approvals(grant).iter().any(|approval| {
+            let spec = &approval.spec;
+            spec.decision == Decision::Approve && is_it(&spec.subject.digest)
+        });
+        approved || grant.spec.break_glass.unwrap_or_default()
+    }
+
+    /// Uids of the grants that can be read.
+    pub fn uids(&self) -> impl Iterator<Item = &str> {
+        let grants = self.grants.iter();
+        grants.filter_map(|grant| grant.metadata.uid.as_deref())
     }
 
     /// The decisions about a grant.

@@ -36,6 +36,15 @@ pub fn cuts_sessions(context: &Context, role: &str) -> bool {
     policy.is_some_and(|role| role.cut_sessions)
 }
 
+/// Deletes the pods of a namespace for a grant once, whether the record takes that or not; and hurries them until all are as quick as may be.
+async fn cut_once(context: &Context, uid: &str, namespace: &str) -> Result<(), kube::Error> {
+    if !context.access.is_cut(uid, namespace) {
+        context.writer.delete_pods(namespace).await?;
+        context.access.note_cut(uid, namespace);
+    }
+    context.writer.hurry_pods(namespace).await
+}
+
 /// Cuts what is open, once the bindings are gone: without an audit feed nobody knows which pods, so all of them go. On record
 /// afterwards, so that it is done at least once.
 pub async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> bool {
@@ -43,18 +52,12 @@ pub async fn cut_sessions(context: &Context, tenant: &str, grants: &Grants) -> b
     let mut all = true;
     for (uid, granted) in grants.iter().filter(|(_, granted)| !granted.is_live()) {
         for namespace in &granted.sessions_in {
-            // Where the record took nothing, it was done all the same: once.
-            if context.access.is_cut(uid, namespace) {
-                cut.push((uid.clone(), namespace.clone()));
-                continue;
-            }
-            if let Err(error) = context.writer.delete_pods(namespace).await {
+            if let Err(error) = cut_once(context, uid, namespace).await {
                 context.metrics.failed("Api");
                 tracing::warn!(%error, namespace, grant = granted.name, "sessions that may be open are not cut yet");
                 all = false;
                 continue;
             }
-            context.access.note_cut(uid, namespace);
             cut.push((uid.clone(), namespace.clone()));
         }
     }

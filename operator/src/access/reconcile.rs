@@ -27,7 +27,7 @@ use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
 /// Most live grants of one tenant that are kept on record.
 const MOST_LIVE: usize = 1_000;
 /// An end is remembered this much longer than its window: clocks step.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// When what failed is tried again.
 pub const AGAIN: Duration = Duration::from_secs(5);
 /// Times a record that somebody else changed is read again at once.
@@ -50,19 +50,29 @@ pub struct Work {
 }
 
 impl Work {
-    /// What is to be remembered of a tenant. Of what has begun nobody waits for the beginning.
-    fn next(&self, record: &TenantRecord) -> TenantRecord {
-        let mut next = TenantRecord {
+    /// Has it remembered, where that is news.
+    async fn remember(
+        &mut self,
+        context: &Context,
+        known: &TenantRecord,
+    ) -> Result<(), RecordError> {
+        // Of what has begun nobody awaits the beginning.
+        self.awaited.retain(|uid, _| !self.grants.contains_key(uid));
+        let review = self.review.as_ref().map(|next| &next.review);
+        let review = review.or(known.review.as_ref());
+        if known.grants == self.grants
+            && known.awaited_grants == self.awaited
+            && known.review.as_ref() == review
+        {
+            return Ok(());
+        }
+        let next = TenantRecord {
             grants: self.grants.clone(),
             awaited_grants: self.awaited.clone(),
-            ..record.clone()
+            review: review.cloned(),
+            ..known.clone()
         };
-        next.awaited_grants
-            .retain(|uid, _| !self.grants.contains_key(uid));
-        if let Some(review) = &self.review {
-            next.review = Some(review.review.clone());
-        }
-        next
+        context.records.remember(&next).await
     }
 }
 
@@ -138,6 +148,7 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
     for _ in 0..TRIES {
         let seen = Seen::of(context, tenant, moment);
         let mut work = weigh(context, &seen, moment.now);
+        failed |= !await_others(context, &seen, &mut work, moment.now).await;
         failed |= !objects::end(context, seen.record.as_ref(), &work.grants).await;
         let known = seen.record.as_ref().map(|record| &record.grants);
         if lets_in_anew(&work, known) && !guards::still_hold(context).await {
@@ -149,7 +160,7 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
         let Some(record) = &seen.record else {
             return Some((seen, work, failed));
         };
-        match remember(context, record, work.next(record)).await {
+        match work.remember(context, record).await {
             Ok(()) => return Some((seen, work, failed)),
             Err(RecordError::Outdated { .. }) => {}
             Err(error) => {
@@ -210,7 +221,7 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             standing = Standing::waits(Why::RoleExcluded, Why::RoleExcluded.meaning());
         }
         if !work.grants.contains_key(&uid) {
-            let is_backed = seen.is_backed(grant, &asked, now);
+            let is_backed = seen.is_backed(grant, &asked);
             awaiting::note(&mut work.awaited, grant, &standing, is_backed, now);
         }
         note(context, &mut work.grants, grant, &standing, now);
@@ -223,10 +234,7 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
             standing,
         });
     }
-    let there = seen.grants.iter();
-    let there: HashSet<&str> = there
-        .filter_map(|grant| grant.metadata.uid.as_deref())
-        .collect();
+    let there: HashSet<&str> = seen.uids().collect();
     for (uid, granted) in &mut work.grants {
         if granted.is_live() && !there.contains(uid.as_str()) {
             close(context, uid, granted, Why::Deleted, now);
@@ -235,8 +243,22 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
     sweeping::accept(context, seen, &mut work.grants, now);
     work.grants
         .retain(|uid, granted| there.contains(uid.as_str()) || !is_forgotten(granted, now));
-    awaiting::tidy(&mut work.awaited, &there, REMEMBERED, now);
     work
+}
+
+/// Ends those that were awaited and are gone, once the API server said so. Answers whether it could be asked.
+async fn await_others(context: &Context, seen: &Seen, work: &mut Work, now: Timestamp) -> bool {
+    match awaiting::unread(context, seen).await {
+        Ok(unread) => {
+            let there = seen.uids().chain(unread.iter().map(String::as_str));
+            awaiting::tidy(&mut work.awaited, &there.collect(), now);
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "whether grants that have not begun are there is not known: none of them counts as gone");
+            false
+        }
+    }
 }
 
 fn has_room(grants: &Grants, uid: &str) -> bool {
@@ -359,17 +381,6 @@ fn begun(context: &Context, grant: &AccessGrant, identity: &str, now: Timestamp)
     }
 }
 
-async fn remember(
-    context: &Context,
-    known: &TenantRecord,
-    next: TenantRecord,
-) -> Result<(), RecordError> {
-    if next == *known {
-        return Ok(());
-    }
-    context.records.remember(&next).await
-}
-
 /// Changes what is remembered of a tenant's grants, whoever else writes its record meanwhile.
 pub async fn amend(
     context: &Context,
@@ -381,9 +392,13 @@ pub async fn amend(
         let Some(record) = context.records.tenant(tenant) else {
             return Ok(());
         };
-        let mut next = record.clone();
-        change(&mut next.grants);
-        match remember(context, &record, next).await {
+        let mut grants = record.grants.clone();
+        change(&mut grants);
+        if grants == record.grants {
+            return Ok(());
+        }
+        let next = TenantRecord { grants, ..record };
+        match context.records.remember(&next).await {
             Err(RecordError::Outdated { .. }) if tries > 1 => tries -= 1,
             outcome => return outcome,
         }

@@ -9,6 +9,7 @@ use tenure_crds::AccessGrant;
 use super::obstacles::{Case, Window, identity, obstacle, window};
 use super::why::Why;
 use crate::approval::{Context as Look, Outcome, Tally};
+use crate::record::End;
 
 /// How long a break-glass grant may be active before somebody approved it.
 pub const BREAK_GLASS: SignedDuration = SignedDuration::from_hours(24);
@@ -68,13 +69,14 @@ impl Standing {
 /// Where the grant stands at `now`.
 pub fn standing(case: &Case<'_>, now: Timestamp) -> Standing {
     let spec = &case.grant.spec;
-    let end = case.granted.and_then(|granted| granted.ended.as_ref());
-    if let Some(end) = end.or(case.withdrawn) {
-        let why = Why::from_word(&end.why);
-        return ended(why, format!("it ended at {}: {}", end.at, why.meaning()));
+    if let Some(end) = case.granted.and_then(|granted| granted.ended.as_ref()) {
+        return on_record(end);
     }
     if let Some((why, message)) = said_ended(case.grant) {
         return ended(why, message);
+    }
+    if let Some(end) = case.withdrawn {
+        return on_record(end);
     }
     let Some(window) = window(case) else {
         return ended(Why::Invalid, "notBefore or notAfter cannot be read");
@@ -215,6 +217,11 @@ fn earliest_expiry(case: &Case<'_>, now: Timestamp) -> Option<Timestamp> {
         .iter()
         .filter_map(crate::approval::expires_at);
     ends.filter(|end| *end > now).min()
+}
+
+fn on_record(end: &End) -> Standing {
+    let why = Why::from_word(&end.why);
+    ended(why, format!("it ended at {}: {}", end.at, why.meaning()))
 }
 
 fn ended(why: Why, message: impl Into<String>) -> Standing {

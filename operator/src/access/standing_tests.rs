@@ -8,8 +8,8 @@ use super::*;
 use crate::access::obstacles::{Role, Staff, Tenant, lacking};
 use crate::approval::{Asked, Gap, Gaps, Person, Persons, Requester, Subject, current_digest};
 use crate::policy::accepted::ParsedRole;
+use crate::record::Allowed;
 use crate::record::Granted;
-use crate::record::{Allowed, End};
 
 const ID: &str = "6f1b0c8e-3c57-4c3a-9d62-8a6f1d0e2b11";
 const NOON: &str = "2026-03-02T12:00:00Z";

@@ -400,30 +400,35 @@ impl Election {
     }
 
     async fn look(&self) -> Result<Option<Lease>, Setback> {
-        let lease = match within(self.api.get_opt(keys::LEADER_LEASE)).await {
-            Ok(lease) => lease,
-            Err(error) => return Err(self.blind(error)),
-        };
-        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let lease = within(self.api.get_opt(keys::LEADER_LEASE)).await;
+        self.sighted(&lease)?;
+        let lease = lease?;
         if let Some(lease) = &lease {
             self.newest.note(lease)?;
         }
         Ok(lease)
     }
 
-    /// What a look that failed comes to. Whoever could not look for as long as a claim holds does not know whether the store went back
-    /// meanwhile: that takes longer, and a Lease that nobody had renewed since the snapshot would be as it was.
-    fn blind(&self, error: kube::Error) -> Setback {
-        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        match looked.map(|looked| looked.elapsed()) {
-            Some(unseen) if unseen >= CLAIM => Setback::Lost(Lost {
+    /// Takes note of a look. Whoever did not see the Lease for as long as a claim holds does not know whether the store went back meanwhile:
+    /// that takes longer, and a Lease that nobody had renewed since the snapshot would be as it was.
+    fn sighted<T>(&self, look: &Result<T, kube::Error>) -> Result<(), Lost> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let unseen = looked.map(|looked| looked.elapsed());
+        match look {
+            // Whoever asks for patience is there, and what it serves has not been away.
+            Err(kube::Error::Api(status)) if status.code == 429 => return Ok(()),
+            Err(_) => {}
+            Ok(_) => *looked = Some(Instant::now()),
+        }
+        match unseen {
+            Some(unseen) if unseen >= CLAIM => Err(Lost {
                 why: format!(
-                    "the leader's Lease could not be looked at for {} s ({error}), and what happened to the cluster's data meanwhile is not \
-                     known; starting again from what is there",
+                    "the leader's Lease was not seen for {} s, and what happened to the cluster's data meanwhile is not known; starting again from \
+                     what is there",
                     unseen.as_secs()
                 ),
             }),
-            _ => Setback::Failed(error),
+            _ => Ok(()),
         }
     }
 

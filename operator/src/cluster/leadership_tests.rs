@@ -117,8 +117,11 @@ async fn whoever_did_not_see_the_lease_for_as_long_as_a_claim_begins_anew() {
     assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
     looked(ago(CLAIM.as_secs()));
     let lost = standby.win().await.unwrap_err().to_string();
-    assert!(lost.contains("could not be looked at for 10 s"), "{lost}");
+    assert!(lost.contains("was not seen for 10 s"), "{lost}");
+    // That it can be seen again says nothing of the time between.
     up.store(true, Ordering::SeqCst);
+    let lost = standby.older().await.to_string();
+    assert!(lost.contains("was not seen for 1"), "{lost}");
     assert!(standby.look().await.unwrap().is_none());
     up.store(false, Ordering::SeqCst);
     assert!(matches!(standby.look().await, Err(Setback::Failed(_))));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ValidatingAdmissionPolicy,
@@ -21,7 +22,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tenure_crds::{AccessReview, CustomerTenant, keys};
+use tenure_crds::{AccessGrant, AccessReview, CustomerTenant, keys};
 use thiserror::Error;
 
 use super::Kind;
@@ -29,6 +30,9 @@ use super::diff::{self, Difference};
 
 /// How long a pod whose open sessions and connections are to end may take, in seconds: what Kubernetes gives one that asks for nothing.
 const LONGEST_GRACE: u32 = 30;
+
+/// Pods that are hurried at once.
+const AT_ONCE: usize = 8;
 
 /// Why a write did not happen.
 #[derive(Debug, Error)]
@@ -141,9 +145,15 @@ impl Writer {
     pub async fn delete(&self, kind: Kind, live: &Value) -> Result<(), WriteError> {
         let (api, name) = self.api(kind, live);
         let of = |field: &str| live["metadata"][field].as_str().map(Into::into);
-        delete_exactly(&api, &name, of("uid"), of("resourceVersion"))
-            .await
-            .map_err(|source| api_error("delete", kind, live, source))
+        delete_exactly(
+            &api,
+            &name,
+            of("uid"),
+            of("resourceVersion"),
+            DeleteParams::default(),
+        )
+        .await
+        .map_err(|source| api_error("delete", kind, live, source))
     }
 
     /// Whether a namespace holds a pod or a claim right now; asked, not cached.
@@ -166,6 +176,13 @@ impl Writer {
         let tenants: Api<CustomerTenant> = Api::all(self.client.clone());
         let found = tenants.get_metadata_opt(name).await?;
         Ok(found.and_then(|tenant| tenant.metadata.generation))
+    }
+
+    /// The uid of the AccessGrant of that name, where there is one, whether it can be read or not. Asked, not cached.
+    pub async fn grant_uid(&self, name: &str) -> Result<Option<String>, kube::Error> {
+        let grants: Api<AccessGrant> = Api::all(self.client.clone());
+        let found = grants.get_metadata_opt(name).await?;
+        Ok(found.and_then(|grant| grant.metadata.uid))
     }
 
     /// Whether the definition of CustomerTenant is going or gone: then its objects are deleted because
@@ -256,7 +273,14 @@ impl Writer {
     {
         let api: Api<K> = Api::all(self.client.clone());
         let (uid, version) = (object.uid(), object.resource_version());
-        delete_exactly(&api, &object.name_any(), uid, version).await
+        delete_exactly(
+            &api,
+            &object.name_any(),
+            uid,
+            version,
+            DeleteParams::default(),
+        )
+        .await
     }
 
     /// Sets our finalizer on a CustomerTenant, or takes it off, under the resourceVersion looked at.
@@ -302,28 +326,37 @@ impl Writer {
             .map(|_| ())
     }
 
-    /// Deletes the pods of a namespace: what is open in them survives a new policy and the end of a binding, pods do not. One that asks for
-    /// longer than [`LONGEST_GRACE`] to end does not get it: all that time it would stay open.
+    /// Deletes the pods of a namespace: what is open in them survives a new policy and the end of a binding, pods do not. Those that
+    /// may take long to end are hurried after that.
     pub async fn delete_pods(&self, namespace: &str) -> Result<(), kube::Error> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let all = ListParams::default();
-        api.delete_collection(&DeleteParams::default(), &all)
-            .await?;
-        let longest = i64::from(LONGEST_GRACE);
-        for pod in api.list_metadata(&all).await? {
+        api.delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await
+            .map(|_| ())
+    }
+
+    /// Lets no pod of a namespace that was deleted take longer than [`LONGEST_GRACE`] to end, whatever it asks for: all that time what is open
+    /// in it would stay open. Deletes none that was not. One that changes meanwhile is an error: look again.
+    pub async fn hurry_pods(&self, namespace: &str) -> Result<(), kube::Error> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let mut pods = api.list_metadata(&ListParams::default()).await?.items;
+        pods.retain(|pod| {
             let grace = pod.metadata.deletion_grace_period_seconds;
-            if grace.is_some_and(|grace| grace > longest) {
-                let sooner = DeleteParams {
-                    preconditions: Some(Preconditions {
-                        uid: pod.uid(),
-                        resource_version: None,
-                    }),
-                    ..DeleteParams::default().grace_period(LONGEST_GRACE)
-                };
-                gone(api.delete(&pod.name_any(), &sooner).await)?;
+            grace.is_some_and(|grace| grace > i64::from(LONGEST_GRACE))
+        });
+        let sooner = DeleteParams::default().grace_period(LONGEST_GRACE);
+        let hurried = pods.into_iter().map(|pod| {
+            let (api, sooner) = (&api, sooner.clone());
+            async move {
+                let (name, uid) = (pod.name_any(), pod.uid());
+                delete_exactly(api, &name, uid, pod.resource_version(), sooner).await
             }
-        }
-        Ok(())
+        });
+        let hurried: Vec<_> = stream::iter(hurried)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        hurried.into_iter().collect()
     }
 
     /// Renews (or makes) the Lease that says when the last full evaluation pass ended.
@@ -420,6 +453,7 @@ async fn delete_exactly<K>(
     name: &str,
     uid: Option<String>,
     version: Option<String>,
+    how: DeleteParams,
 ) -> Result<(), kube::Error>
 where
     K: Clone + DeserializeOwned + Debug,
@@ -429,16 +463,11 @@ where
             uid,
             resource_version: version,
         }),
-        ..DeleteParams::default()
+        ..how
     };
-    gone(api.delete(name, &params).await)
-}
-
-/// One that is gone already is no error.
-fn gone<T>(deleted: Result<T, kube::Error>) -> Result<(), kube::Error> {
-    match deleted {
+    match api.delete(name, &params).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        outcome => outcome.map(drop),
+        outcome => outcome.map(|_| ()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! An access grant that somebody approved and that has let nobody in yet.
+//! An access grant that was approved, or needs no approval, and has let nobody in yet.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -127,7 +127,11 @@ pub async fn contain(
             ),
             Err(error) => {
                 tracing::warn!(tenant = record.tenant, namespace, %error, "pods not deleted: connections from before the change live on");
+                continue;
             }
+        }
+        if let Err(error) = context.writer.hurry_pods(&namespace).await {
+            tracing::warn!(tenant = record.tenant, namespace, %error, "deleted pods take as long as they ask for to end: so long connections live on");
         }
     }
 }
