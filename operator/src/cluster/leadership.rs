@@ -409,8 +409,8 @@ impl Election {
         Ok(lease)
     }
 
-    /// Takes note of a look. Whoever did not see the Lease for as long as a claim holds does not know whether the store went back meanwhile:
-    /// that takes longer, and a Lease that nobody had renewed since the snapshot would be as it was.
+    /// Takes note of a look. Whoever did not see the Lease for as long as it holds does not know whether the store went back meanwhile: that takes
+    /// longer, and a Lease that nobody had renewed since the snapshot would be as it was.
     fn sighted<T>(&self, look: &Result<T, kube::Error>) -> Result<(), Lost> {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = looked.map(|looked| looked.elapsed());
@@ -421,7 +421,7 @@ impl Election {
             Ok(_) => *looked = Some(Instant::now()),
         }
         match unseen {
-            Some(unseen) if unseen >= CLAIM => Err(Lost {
+            Some(unseen) if unseen >= LEASE => Err(Lost {
                 why: format!(
                     "the leader's Lease was not seen for {} s, and what happened to the cluster's data meanwhile is not known; starting again from \
                      what is there",

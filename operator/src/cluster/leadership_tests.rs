@@ -106,18 +106,18 @@ fn answering(up: &Arc<AtomicBool>) -> Client {
 }
 
 #[tokio::test]
-async fn whoever_did_not_see_the_lease_for_as_long_as_a_claim_begins_anew() {
+async fn whoever_did_not_see_the_lease_for_as_long_as_it_holds_begins_anew() {
     let up = Arc::new(AtomicBool::new(false));
     let standby = Election::new(answering(&up), "tenure", candidate("tenure-1", "a"));
     let ago = |seconds: u64| Instant::now().checked_sub(Duration::from_secs(seconds));
     let looked = |when: Option<Instant>| *standby.looked.lock().unwrap() = when;
     // Who has read nothing yet can wait for as long as it takes.
     assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
-    looked(ago(CLAIM.as_secs() - 2));
+    looked(ago(LEASE.as_secs() - 2));
     assert!(matches!(standby.look().await, Err(Setback::Failed(_))));
-    looked(ago(CLAIM.as_secs()));
+    looked(ago(LEASE.as_secs()));
     let lost = standby.win().await.unwrap_err().to_string();
-    assert!(lost.contains("was not seen for 10 s"), "{lost}");
+    assert!(lost.contains("was not seen for 15 s"), "{lost}");
     // That it can be seen again says nothing of the time between.
     up.store(true, Ordering::SeqCst);
     let lost = standby.older().await.to_string();
