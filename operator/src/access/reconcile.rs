@@ -148,8 +148,8 @@ async fn settle(context: &Context, tenant: &str, moment: Moment) -> Option<(Seen
     for _ in 0..TRIES {
         let seen = Seen::of(context, tenant, moment);
         let mut work = weigh(context, &seen, moment.now);
-        failed |= !await_others(context, &seen, &mut work, moment.now).await;
         failed |= !objects::end(context, seen.record.as_ref(), &work.grants).await;
+        failed |= !await_others(context, &seen, &mut work, moment.now).await;
         let known = seen.record.as_ref().map(|record| &record.grants);
         if lets_in_anew(&work, known) && !guards::still_hold(context).await {
             // The next look at the guards says since when.
