@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use tenure_crds::AccessGrant;
 
-use super::case::Seen;
-use super::reconcile::REMEMBERED;
+use super::reconcile::is_long_over;
 use super::standing::Standing;
 use super::why::Why;
 use crate::context::Context;
@@ -30,7 +29,9 @@ pub fn note(
 ) {
     let uid = grant.uid().unwrap_or_default();
     let is_known = awaited.contains_key(&uid);
-    if !is_known && (!is_backed || awaited.len() >= MOST || is_over(&grant.spec.not_after, now)) {
+    if !is_known
+        && (!is_backed || awaited.len() >= MOST || is_long_over(&grant.spec.not_after, now))
+    {
         return;
     }
     let one = awaited.entry(uid).or_insert_with(|| Awaited {
@@ -50,7 +51,7 @@ pub fn note(
 
 /// What is gone has ended, and what has been over for long can begin nowhere any more.
 pub fn tidy(awaited: &mut AwaitedGrants, there: &HashSet<&str>, now: Timestamp) {
-    awaited.retain(|_, one| !is_over(&one.not_after, now));
+    awaited.retain(|_, one| !is_long_over(&one.not_after, now));
     for (uid, one) in awaited {
         if !there.contains(uid.as_str()) {
             close(one, Why::Deleted, now);
@@ -58,21 +59,17 @@ pub fn tidy(awaited: &mut AwaitedGrants, there: &HashSet<&str>, now: Timestamp) 
     }
 }
 
-/// Whether it ended so long ago that no clock can say otherwise. What cannot be read began nowhere.
-fn is_over(not_after: &str, now: Timestamp) -> bool {
-    let over = not_after.parse::<Timestamp>().ok();
-    let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
-    forgotten.is_none_or(|forgotten| forgotten < now)
-}
-
 /// Uids of those remembered that are there although they cannot be read here: another release wrote them, or the cache lags behind the record.
 ///
 /// # Errors
 /// Where the API server does not say.
-pub async fn unread(context: &Context, seen: &Seen) -> Result<HashSet<String>, kube::Error> {
+pub async fn unread(
+    context: &Context,
+    awaited: &AwaitedGrants,
+    readable: &HashSet<&str>,
+) -> Result<HashSet<String>, kube::Error> {
     let mut there = HashSet::new();
-    let readable: HashSet<&str> = seen.uids().collect();
-    for (uid, one) in seen.record.iter().flat_map(|record| &record.awaited_grants) {
+    for (uid, one) in awaited {
         if one.ended.is_none()
             && !readable.contains(uid.as_str())
             && context.writer.grant_uid(&one.name).await?.as_ref() == Some(uid)

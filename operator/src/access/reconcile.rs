@@ -27,7 +27,7 @@ use crate::record::{Allowed, End, Granted, RecordError, TenantRecord};
 /// Most live grants of one tenant that are kept on record.
 const MOST_LIVE: usize = 1_000;
 /// An end is remembered this much longer than its window: clocks step.
-pub const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// When what failed is tried again.
 pub const AGAIN: Duration = Duration::from_secs(5);
 /// Times a record that somebody else changed is read again at once.
@@ -248,10 +248,14 @@ fn weigh(context: &Context, seen: &Seen, now: Timestamp) -> Work {
 
 /// Ends those that were awaited and are gone, once the API server said so. Answers whether it could be asked.
 async fn await_others(context: &Context, seen: &Seen, work: &mut Work, now: Timestamp) -> bool {
-    match awaiting::unread(context, seen).await {
+    if work.awaited.is_empty() {
+        return true;
+    }
+    let mut there: HashSet<&str> = seen.uids().collect();
+    match awaiting::unread(context, &work.awaited, &there).await {
         Ok(unread) => {
-            let there = seen.uids().chain(unread.iter().map(String::as_str));
-            awaiting::tidy(&mut work.awaited, &there.collect(), now);
+            there.extend(unread.iter().map(String::as_str));
+            awaiting::tidy(&mut work.awaited, &there, now);
             true
         }
         Err(error) => {
@@ -277,11 +281,15 @@ fn claims(context: &Context, grant: &AccessGrant, uid: &str) -> bool {
 
 fn is_forgotten(granted: &Granted, now: Timestamp) -> bool {
     let until = granted.moved_from.as_ref().unwrap_or(&granted.not_after);
-    let over = until.parse::<Timestamp>().ok();
-    let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
-    let is_over = forgotten.is_none_or(|forgotten| forgotten < now);
     let is_done = !granted.is_live() && granted.proof.is_some() && granted.sessions_in.is_empty();
-    is_done && !sweep::is_open(granted) && is_over
+    is_done && !sweep::is_open(granted) && is_long_over(until, now)
+}
+
+/// Whether a window ended so long ago that no clock says otherwise. One that cannot be read lets nobody in.
+pub fn is_long_over(not_after: &str, now: Timestamp) -> bool {
+    let over = not_after.parse::<Timestamp>().ok();
+    let forgotten = over.and_then(|over| over.checked_add(REMEMBERED).ok());
+    forgotten.is_none_or(|forgotten| forgotten < now)
 }
 
 /// Brings what is remembered to where a grant stands.
