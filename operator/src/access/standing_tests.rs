@@ -662,6 +662,42 @@ fn an_earlier_end_ends_earlier_and_needs_no_new_approval() {
 }
 
 #[test]
+fn an_end_before_the_beginning_and_a_window_that_cannot_be_read_let_nobody_in() {
+    for not_after in ["2026-03-02T09:59:59Z", "tomorrow", "2026-02-30T10:00:00Z"] {
+        let mut world = World::new();
+        world.spec("notAfter", json!(not_after));
+        world.approve("lead-one", "Approve");
+        for now in ["2026-03-02T09:30:00Z", "2026-03-02T10:00:00Z", NOON] {
+            let standing = world.at(now);
+            assert!(
+                !matches!(standing, Standing::Active { .. }),
+                "{not_after} {now} {standing:?}"
+            );
+        }
+        // Edited in a grant that was active.
+        let mut world = World::active();
+        world.spec("notAfter", json!(not_after));
+        assert!(
+            matches!(world.at(NOON), Standing::Ended { .. }),
+            "{not_after}"
+        );
+    }
+}
+
+#[test]
+fn one_person_under_two_names_is_one_approval_of_two() {
+    let mut world = World::approved();
+    world.role.granted.as_mut().unwrap().approvals = 2;
+    world.approve("lead-two", "Approve");
+    world.persons[1] = ("lead", vec!["lead-one", "lead-two"]);
+    world.waits(NOON, Why::AwaitingApproval);
+    // As two persons they would suffice.
+    world.persons[1] = ("lead", vec!["lead-one"]);
+    world.persons.push(("deputy", vec!["lead-two"]));
+    world.lets_in(NOON);
+}
+
+#[test]
 fn break_glass_lets_in_at_once_and_ends_after_a_day_nobody_approved() {
     let mut world = World::new();
     world.role.granted.as_mut().unwrap().longest = SignedDuration::from_hours(72);
